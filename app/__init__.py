@@ -1,0 +1,1 @@
+"""Umbel: the live control plane for Celery. `docs/architecture.md` has the picture."""

@@ -1,0 +1,1 @@
+"""What is true: values and rules, of the standard library alone, under everything else."""

@@ -1,0 +1,26 @@
+"""A queue as Umbel last measured it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """Messages waiting by priority step, and handed out but not yet acknowledged.
+
+    `oldest_sent_at` is when the message that waits longest was sent; None where nothing
+    waits or where that isn't known: a Celery message does not carry it.
+    `consumers` are the names of the online workers that read this queue.
+    """
+
+    name: str
+    measured_at: float
+    depths: tuple[tuple[int, int], ...] = ()
+    unacked: int | None = None
+    oldest_id: str | None = None
+    oldest_sent_at: float | None = None
+    consumers: tuple[str, ...] = ()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that no worker has taken, of every priority."""
+        return sum(depth for _, depth in self.depths)
