@@ -189,9 +189,7 @@ def _states(given: Sequence[str], errors: list[FieldError]) -> tuple[TaskState, 
     return tuple(dict.fromkeys(found))
 
 
-def _texts(
-    key: str, values: Mapping[str, list[str]], errors: list[FieldError]
-) -> tuple[str, ...]:
+def _texts(key: str, values: Mapping[str, list[str]], errors: list[FieldError]) -> tuple[str, ...]:
     given = tuple(dict.fromkeys(values.get(key, ())))
     if len(given) > MAX_VALUES:
         errors.append(FieldError(("query", key), f"{len(given)} values; at most {MAX_VALUES}"))

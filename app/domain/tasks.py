@@ -91,11 +91,15 @@ class Task:
 
     @property
     def wait(self) -> float | None:
-        """Seconds from sent (or received) to started; never below 0, clocks being what they are."""
-        since = self.sent_at if self.sent_at is not None else self.received_at
+        """Seconds that this attempt waited to be run; never below 0, clocks being what they are.
+
+        Counted from when it was sent (a retry: received), or from its ETA where that is later:
+        until then nobody was to run it.
+        """
+        since = self.received_at if self.retries or self.sent_at is None else self.sent_at
         if since is None or self.started_at is None:
             return None
-        return max(0.0, self.started_at - since)
+        return max(0.0, self.started_at - max(since, self.eta or since))
 
     @property
     def seen_at(self) -> float:

@@ -1,0 +1,530 @@
+"""How a task changes after an event: the one place where what we believe of a task changes.
+
+Events come late, twice, out of order and from several mouths, so nothing here trusts the
+order of arrival. The rules, each held by a case in `tests/domain/test_reduce.py`:
+
+1. Within one attempt a task only moves forward: PENDING, RECEIVED, STARTED, PROGRESS, RETRY,
+   ended. A late event fills in what it knows (times, names, worker) and changes no state.
+2. A higher retry count begins a new attempt, whatever was believed before it.
+3. An ended task wakes up only when a worker takes it again later than it ended: it was
+   delivered again. SUCCESS gives way to nothing else; the result backend does the same.
+4. REVOKED is no promise: a worker that forgot the revoke runs the task, and then SUCCESS or
+   FAILURE is what happened. Only after "terminated" is a success that returned None ignored:
+   gevent pools announce one for a task that they have just killed.
+5. LOST gives way to anything that is heard.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from zlib import crc32
+
+from app.domain.events import (
+    ResultStored,
+    TaskCancelled,
+    TaskEvent,
+    TaskFailed,
+    TaskFound,
+    TaskProgressed,
+    TaskReceived,
+    TaskRejected,
+    TaskRetried,
+    TaskRevoked,
+    TaskSent,
+    TaskStarted,
+    TaskSucceeded,
+)
+from app.domain.tasks import Task, TaskState, Transition, seq_of
+
+MAX_TRANSITIONS = 100
+"""Steps kept of one task's story; a task that retries for ever must not grow its row."""
+KEPT_FROM_THE_START = 10
+"""Of those, the first so many stay: how it began explains more than its middle."""
+NOTE_LIMIT = 200
+"""Characters of an error that a step of the story repeats; the whole of it is the task's own."""
+
+PENDING, RECEIVED, STARTED = TaskState.PENDING, TaskState.RECEIVED, TaskState.STARTED
+PROGRESS, RETRY, SUCCESS = TaskState.PROGRESS, TaskState.RETRY, TaskState.SUCCESS
+FAILURE, REVOKED, REJECTED = TaskState.FAILURE, TaskState.REVOKED, TaskState.REJECTED
+LOST = TaskState.LOST
+
+_RANK = {PENDING: 0, RECEIVED: 1, STARTED: 2, PROGRESS: 3, RETRY: 4}
+_ENDED_RANK = 5
+
+
+def begin(event: TaskEvent) -> Task:
+    """The task that an event about an unknown id tells of, placed by the event's time."""
+    moment = max(0.0, min(event.at, event.heard_at))
+    task = Task(id=event.task_id, seq=seq_of(moment, crc32(event.task_id.encode())))
+    reduce(task, event)
+    if not task.transitions:
+        _note(task, task.state, event.at, None)
+    return task
+
+
+def reduce(task: Task, event: TaskEvent) -> bool:
+    """Let `task` take in `event`; says whether anything that people can see has changed."""
+    return _REDUCERS[type(event)](task, event)
+
+
+def _sent(task: Task, event: TaskSent) -> bool:
+    changed = _describe(task, event)
+    if event.retries > task.retries:
+        _next_attempt(task, event.retries)
+        _move(task, PENDING, event.at, None)
+        return True
+    if event.retries == 0 and task.sent_at is None:
+        task.sent_at = event.at
+        changed = True
+        if not any(step.state is PENDING for step in task.transitions):
+            _note(task, PENDING, event.at, None)
+    return changed
+
+
+def _received(task: Task, event: TaskReceived) -> bool:
+    changed = _describe(task, event)
+    if event.retries < task.retries:
+        return changed
+    if event.retries > task.retries:
+        _next_attempt(task, event.retries)
+    elif task.received_at is not None or task.state.ended:
+        return _received_again(task, event) or changed
+    task.received_at = event.at
+    _advance(task, RECEIVED, event.at, event.worker)
+    return True
+
+
+def _received_again(task: Task, event: TaskReceived) -> bool:
+    """A second delivery of the same attempt, or the late or doubled word of the first."""
+    if _is_over(task):
+        if task.finished_at is None or event.at <= task.finished_at:
+            return _fill_received(task, event)
+        _clear_run(task)
+    elif task.received_at is not None and event.at <= task.received_at:
+        return False
+    task.received_at = event.at
+    if task.state in (STARTED, PROGRESS):
+        _note(task, RECEIVED, event.at, event.worker, "delivered again while it ran")
+    else:
+        _move(task, RECEIVED, event.at, event.worker, "delivered again")
+    return True
+
+
+def _fill_received(task: Task, event: TaskReceived) -> bool:
+    if task.received_at is not None:
+        return False
+    task.received_at = event.at
+    task.worker = task.worker or event.worker
+    _note(task, RECEIVED, event.at, event.worker)
+    return True
+
+
+def _started(task: Task, event: TaskStarted) -> bool:
+    if task.state.ended:
+        forgotten = task.state is REVOKED and not _was_terminated(task)
+        after = task.finished_at is not None and event.at > task.finished_at
+        if not (task.state is LOST or (forgotten and after)):
+            return _fill_started(task, event)
+        _clear_run(task)
+        task.state = RECEIVED
+    if task.started_at is not None and task.state in (STARTED, PROGRESS, RETRY):
+        return _fill(task, "worker", event.worker)
+    task.started_at = event.at
+    _advance(task, STARTED, event.at, event.worker)
+    return True
+
+
+def _fill_started(task: Task, event: TaskStarted) -> bool:
+    """The word of the start came after the end: the two travel on different ways."""
+    changed = _fill(task, "worker", event.worker)
+    if task.started_at is None:
+        # A worker stamps the start in its main loop, which can be later than the end.
+        at = event.at if task.finished_at is None else min(event.at, task.finished_at)
+        task.started_at = at
+        _note(task, STARTED, at, event.worker)
+        changed = True
+    return changed
+
+
+def _progressed(task: Task, event: TaskProgressed) -> bool:
+    if _is_over(task):
+        return False
+    if task.state is RETRY:
+        return False
+    custom = None if event.custom_state in (None, "PROGRESS") else event.custom_state
+    return _progress(
+        task, event.at, event.worker, event.current, event.total, event.message, custom
+    )
+
+
+def _progress(
+    task: Task,
+    at: float,
+    worker: str | None,
+    current: float | None,
+    total: float | None,
+    message: str | None,
+    custom: str | None,
+) -> bool:
+    task.finished_at = None
+    before = (
+        task.progress_current,
+        task.progress_total,
+        task.progress_message,
+        task.custom_state,
+        task.state,
+    )
+    if task.state is not PROGRESS or custom != task.custom_state:
+        _move(task, PROGRESS, at, worker, custom)
+    task.custom_state = custom
+    task.progress_current = current
+    task.progress_total = total
+    task.progress_message = message
+    return before != (current, total, message, custom, PROGRESS)
+
+
+def _succeeded(task: Task, event: TaskSucceeded) -> bool:
+    if task.state is REVOKED and _was_terminated(task) and event.result_repr in (None, "None"):
+        return False
+    changed = task.state is not SUCCESS
+    if changed:
+        _end(task, SUCCESS, event.at, event.worker)
+    changed |= _fill(task, "result_repr", event.result_repr)
+    changed |= _fill(task, "worker", event.worker)
+    if event.runtime is not None and task.runtime is None:
+        changed = True
+        _ran_for(task, event.at, event.runtime)
+    return changed
+
+
+def _ran_for(task: Task, at: float, runtime: float) -> None:
+    """The worker measured the run: when it began is known better from that than from STARTED."""
+    task.runtime = runtime
+    began = at - runtime
+    if task.started_at is None or began < task.started_at:
+        task.started_at = began if task.received_at is None else max(began, task.received_at)
+
+
+def _failed(task: Task, event: TaskFailed) -> bool:
+    if task.state is SUCCESS or (task.state is REVOKED and _was_terminated(task)):
+        return False
+    changed = task.state is not FAILURE
+    if changed:
+        _end(task, FAILURE, event.at, event.worker, event.exception)
+    changed |= _fill(task, "exception", event.exception)
+    changed |= _fill(task, "traceback", event.traceback)
+    return _fill(task, "worker", event.worker) or changed
+
+
+def _retried(task: Task, event: TaskRetried) -> bool:
+    if _tells_of_the_attempt_before(task, event.at):
+        before = task.retries - 1
+        if any(step.state is RETRY and step.attempt == before for step in task.transitions):
+            return False
+        _note(task, RETRY, event.at, event.worker, event.exception, attempt=before)
+        return True
+    if _is_over(task):
+        return False
+    if task.state is RETRY:
+        filled = _fill(task, "exception", event.exception)
+        return _fill(task, "traceback", event.traceback) or filled
+    _move(task, RETRY, event.at, event.worker, event.exception)
+    task.exception = event.exception
+    task.traceback = event.traceback
+    return True
+
+
+def _tells_of_the_attempt_before(task: Task, at: float) -> bool:
+    """`task-retried` names no attempt, and the next one's `task-received` comes before it."""
+    if task.retries == 0:
+        return False
+    starts = [
+        step.at
+        for step in task.transitions
+        if step.attempt == task.retries and step.state in (STARTED, PROGRESS)
+    ]
+    if not starts and task.started_at is not None:
+        starts = [task.started_at]
+    return not starts or at < min(starts)
+
+
+def _rejected(task: Task, event: TaskRejected) -> bool:
+    if _is_over(task):
+        return False
+    if event.requeue:
+        _note(task, REJECTED, event.at, event.worker, "queued again")
+        _clear_run(task)
+        task.received_at = None
+        _move(task, PENDING, event.at, None)
+    else:
+        _end(task, REJECTED, event.at, event.worker)
+    return True
+
+
+def _revoked(task: Task, event: TaskRevoked) -> bool:
+    if event.terminated:
+        note = f"terminated with {event.signal}" if event.signal else "terminated"
+    else:
+        note = "expired" if event.expired else "revoked"
+    if task.state is REVOKED:
+        if event.terminated and not _was_terminated(task):
+            _note(task, REVOKED, event.at, event.worker, note)
+            return True
+        return _fill(task, "worker", event.worker)
+    if _is_over(task):
+        return False
+    _end(task, REVOKED, event.at, event.worker, note)
+    return True
+
+
+def _cancelled(task: Task, event: TaskCancelled) -> bool:
+    if _is_over(task) or task.state is RETRY:
+        return False
+    _move(task, RETRY, event.at, event.worker, "its worker shut down and let go of it")
+    return True
+
+
+def _stored(task: Task, event: ResultStored) -> bool:
+    changed = _describe(task, event)
+    if event.retries is not None and event.retries > task.retries:
+        _next_attempt(task, event.retries)
+        changed = True
+    match event.status:
+        case "SUCCESS":
+            changed |= _stored_success(task, event)
+        case "FAILURE":
+            changed |= _stored_failure(task, event)
+        case "REVOKED":
+            changed |= _stored_revoked(task, event)
+        case "RETRY":
+            if event.retries is not None and event.retries < task.retries:
+                return changed
+            changed |= _retried(
+                task,
+                TaskRetried(
+                    task_id=task.id,
+                    at=event.at,
+                    heard_at=event.heard_at,
+                    worker=event.worker,
+                    exception=event.exception,
+                    traceback=event.traceback,
+                ),
+            )
+        case "STARTED":
+            started = TaskStarted(
+                task_id=task.id, at=event.at, heard_at=event.heard_at, worker=event.worker
+            )
+            # Without a time of its own it must not wake a task up: it may be an old word.
+            changed |= False if _is_over(task) else _started(task, started)
+        case "PENDING" | "RECEIVED" | "REJECTED":
+            pass
+        case custom:
+            if not _is_over(task) and task.state is not RETRY:
+                changed |= _progress(
+                    task,
+                    event.at,
+                    event.worker,
+                    event.current,
+                    event.total,
+                    event.message,
+                    None if custom == "PROGRESS" else custom,
+                )
+    return changed
+
+
+def _stored_success(task: Task, event: ResultStored) -> bool:
+    changed = task.state is not SUCCESS
+    if changed:
+        _end(task, SUCCESS, event.at, event.worker)
+    if event.result is not None and task.result != event.result:
+        task.result = event.result
+        changed = True
+    return changed
+
+
+def _stored_failure(task: Task, event: ResultStored) -> bool:
+    if task.state is SUCCESS:
+        return False
+    changed = task.state is not FAILURE
+    if changed:
+        _end(task, FAILURE, event.at, event.worker, event.exception)
+    # The backend knows the type of the error even where the event has only a useless repr.
+    if event.exception is not None and task.exception != event.exception:
+        task.exception = event.exception
+        changed = True
+    return _fill(task, "traceback", event.traceback) or changed
+
+
+def _stored_revoked(task: Task, event: ResultStored) -> bool:
+    if _is_over(task):
+        return False
+    _end(task, REVOKED, event.at, event.worker, event.exception or "revoked")
+    return True
+
+
+def _found(task: Task, event: TaskFound) -> bool:
+    changed = _describe(task, event)
+    if event.retries > task.retries:
+        _next_attempt(task, event.retries)
+        changed = True
+    if event.retries < task.retries:
+        return changed
+    if task.state is LOST:
+        task.finished_at = None
+        _move(task, PENDING, event.at, None, "found again")
+        changed = True
+    if event.worker is None or task.state.ended:
+        return changed
+    if _RANK[task.state] < _RANK[RECEIVED]:
+        _move(task, RECEIVED, event.at, event.worker)
+        changed = True
+    if event.running and _RANK[task.state] < _RANK[STARTED]:
+        task.started_at = event.started_at if event.started_at is not None else event.at
+        _move(task, STARTED, task.started_at, event.worker)
+        changed = True
+    return _fill(task, "worker", event.worker) or changed
+
+
+_REDUCERS: dict[type, Callable[[Task, Any], bool]] = {
+    TaskSent: _sent,
+    TaskReceived: _received,
+    TaskStarted: _started,
+    TaskProgressed: _progressed,
+    TaskSucceeded: _succeeded,
+    TaskFailed: _failed,
+    TaskRetried: _retried,
+    TaskRejected: _rejected,
+    TaskRevoked: _revoked,
+    TaskCancelled: _cancelled,
+    ResultStored: _stored,
+    TaskFound: _found,
+}
+
+_DESCRIBED = {
+    kind: tuple(
+        name
+        for name in (
+            "name",
+            "args",
+            "kwargs",
+            "args_repr",
+            "kwargs_repr",
+            "queue",
+            "priority",
+            "eta",
+            "expires",
+            "root_id",
+            "parent_id",
+            "group_id",
+            "retry_of",
+        )
+        if name in kind.__dataclass_fields__
+    )
+    for kind in (TaskSent, TaskReceived, ResultStored, TaskFound)
+}
+
+
+def _describe(task: Task, event: TaskSent | TaskReceived | ResultStored | TaskFound) -> bool:
+    """Take in who the task is. What is known stays; what an event adds is filled in."""
+    changed = False
+    for name in _DESCRIBED[type(event)]:
+        value = getattr(event, name)
+        if value is not None and getattr(task, name) is None:
+            setattr(task, name, value)
+            changed = True
+    return changed
+
+
+def _fill(task: Task, name: str, value: object) -> bool:
+    if value is None or getattr(task, name) is not None:
+        return False
+    setattr(task, name, value)
+    return True
+
+
+def _next_attempt(task: Task, retries: int) -> None:
+    """Begin again with what belongs to the attempt before put away; its story stays."""
+    task.retries = retries
+    task.received_at = None
+    _clear_run(task)
+    task.state = PENDING
+
+
+def _clear_run(task: Task) -> None:
+    task.started_at = None
+    task.finished_at = None
+    task.runtime = None
+    task.result = None
+    task.result_repr = None
+    task.exception = None
+    task.traceback = None
+    task.custom_state = None
+    task.progress_current = None
+    task.progress_total = None
+    task.progress_message = None
+
+
+def _advance(task: Task, state: TaskState, at: float, worker: str | None) -> None:
+    """Move forward to `state`, or only write the step down where the task is further already."""
+    rank = _ENDED_RANK if _is_over(task) else _RANK.get(task.state, -1)
+    if _RANK[state] > rank or task.state is state:
+        _move(task, state, at, worker)
+    else:
+        _note(task, state, at, worker)
+        task.worker = task.worker or worker
+
+
+def _move(
+    task: Task, state: TaskState, at: float, worker: str | None, note: str | None = None
+) -> None:
+    task.state = state
+    if state is not PROGRESS:
+        task.custom_state = None
+    if worker is not None:
+        task.worker = worker
+    _note(task, state, at, worker, note)
+
+
+def _end(
+    task: Task, state: TaskState, at: float, worker: str | None, note: str | None = None
+) -> None:
+    if task.state.ended:
+        started_at, received_at = task.started_at, task.received_at
+        _clear_run(task)
+        task.started_at, task.received_at = started_at, received_at
+    if task.state is RETRY:
+        task.exception = None
+        task.traceback = None
+    task.finished_at = at
+    _move(task, state, at, worker, note)
+
+
+def _note(
+    task: Task,
+    state: TaskState,
+    at: float,
+    worker: str | None,
+    note: str | None = None,
+    attempt: int | None = None,
+) -> None:
+    """Write one step into the story, at its place in time within its attempt."""
+    text = note[:NOTE_LIMIT] if note else None
+    step = Transition(state, at, worker, task.retries if attempt is None else attempt, text)
+    steps = task.transitions
+    place = len(steps)
+    while place and (steps[place - 1].attempt, steps[place - 1].at) > (step.attempt, at):
+        place -= 1
+    steps.insert(place, step)
+    if len(steps) > MAX_TRANSITIONS:
+        del steps[KEPT_FROM_THE_START]
+
+
+def _is_over(task: Task) -> bool:
+    """Ended by somebody's word; LOST is only the lack of one."""
+    return task.state.ended and task.state is not LOST
+
+
+def _was_terminated(task: Task) -> bool:
+    for step in reversed(task.transitions):
+        if step.state is REVOKED:
+            return bool(step.note and step.note.startswith("terminated"))
+    return False
