@@ -1,6 +1,7 @@
 """What tests start and wait for: a Redis, Celery workers, conditions with a deadline."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -111,10 +112,8 @@ class Process:
     def kill_group(self) -> None:
         """SIGKILL to it and everything that it started: what a power cut would do."""
         if self.child is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self.child.wait(10)
 
     def stop(self, patience: float = 15.0) -> int:

@@ -255,7 +255,13 @@ def test_hearing_everything_twice_changes_no_end(case: Case) -> None:
 
 
 def test_one_delivery_gives_the_same_end_in_every_order_of_arrival() -> None:
-    events = (sent(1), received(2), started(3), stored(4, "SUCCESS", result="3"), succeeded(4))
+    events: tuple[TaskEvent, ...] = (
+        sent(1),
+        received(2),
+        started(3),
+        stored(4, "SUCCESS", result="3"),
+        succeeded(4),
+    )
     for order in permutations(events):
         task = after(*order)
 
