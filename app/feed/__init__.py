@@ -1,0 +1,1 @@
+"""What changed: a capped Redis Stream of committed changes, from the recorder to all readers."""
