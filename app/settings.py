@@ -10,15 +10,14 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-if TYPE_CHECKING:
-    from app.broker.transport import Transport
+from app.broker.transport import NO_RESULTS, Transport, redis_url
 from app.domain.errors import BadSetting
 
 PREFIX = "UMBEL_"
@@ -29,26 +28,18 @@ _PASSWORD = re.compile(r":(?!//).*@")
 """From the first colon that isn't the scheme's to the last @, so that a mistyped address hides
 its password too."""
 _DURATION = re.compile(r"^(\d{1,7})\s*([smhdw])$")
-_REDIS_SCHEMES = ("redis", "rediss")
-_TRANSPORT_OPTIONS = (
-    "global_keyprefix",
-    "fanout_prefix",
-    "fanout_patterns",
-    "priority_steps",
-    "sep",
-)
-"""The options of Celery's Redis transport that change a name on the wire; others may be given."""
 
 
 def _redis_url(value: str) -> str:
-    if not value:
-        return value
-    parts = urlsplit(value)
-    if parts.scheme not in _REDIS_SCHEMES or not parts.hostname:
-        raise ValueError("not a redis:// address")
-    if not re.fullmatch(r"/?\d{0,5}", parts.path) or not 0 <= (parts.port or 0) <= 65_535:
-        raise ValueError("not a redis:// address")
+    try:
+        redis_url(value)
+    except BadSetting as error:
+        raise ValueError(str(error)) from None
     return value
+
+
+def _result_url(value: str) -> str:
+    return value if value.lower() in NO_RESULTS else _redis_url(value)
 
 
 def _database_url(value: str) -> str:
@@ -91,7 +82,6 @@ def _setting(allowed: str, **more: Any) -> Any:
 
 
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-"""Empty where it is not set."""
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Options = Annotated[dict[str, Any], NoDecode, BeforeValidator(_options)]
 
@@ -118,11 +108,12 @@ class Settings(BaseSettings):
         description="The Redis that your Celery application uses as its broker. "
         "`umbel up` runs one of its own where none is given.",
     )
-    result_backend: RedisUrl = _setting(
-        f"{_URL}; results kept elsewhere are not read",
+    result_backend: Annotated[str, AfterValidator(_result_url)] = _setting(
+        f"{_URL}, or `none` where results are kept elsewhere",
         default_factory=lambda data: data.get("broker_url", ""),
         validation_alias=AliasChoices("UMBEL_RESULT_BACKEND", "CELERY_RESULT_BACKEND"),
-        description="The Redis where the workers keep results. Default: the broker.",
+        description="The Redis where the workers keep results; `none` where they are kept elsewhere. "
+        "Default: the broker.",
     )
     redis_url: RedisUrl = _setting(
         _URL,
@@ -192,7 +183,7 @@ class Settings(BaseSettings):
         "a JSON object",
         default_factory=dict,
         description="Celery's setting of the same name, as JSON, where your application has one: "
-        "`global_keyprefix`, `fanout_prefix`, `fanout_patterns`, `priority_steps`, `sep`.",
+        "`global_keyprefix`, `fanout_prefix`, `fanout_patterns`, `priority_steps`, `sep`, `visibility_timeout`.",
     )
     result_backend_transport_options: Options = _setting(
         "a JSON object",
@@ -223,7 +214,7 @@ class Settings(BaseSettings):
         description="Queues to measure even while no worker reads them, separated by commas.",
     )
 
-    def transport(self) -> "Transport":
+    def transport(self) -> Transport:
         """How the watched Celery application uses Redis. Raises BadSetting without a broker."""
         if not self.broker_url:
             raise BadSetting(
@@ -231,21 +222,15 @@ class Settings(BaseSettings):
                 f"{self.data_dir}: give the Redis of your Celery application, such as "
                 "redis://127.0.0.1:6379/0."
             )
-        from app.broker.transport import Transport
-
-        given = self.broker_transport_options
-        options = {name: given[name] for name in _TRANSPORT_OPTIONS if name in given}
-        if "priority_steps" in options:
-            options["priority_steps"] = tuple(options["priority_steps"])
-        return Transport(
-            url=self.broker_url,
-            result_url=self.result_backend,
-            result_keyprefix=self.result_backend_transport_options.get("global_keyprefix", ""),
+        return Transport.from_options(
+            self.broker_url,
+            self.result_backend,
+            self.broker_transport_options,
+            self.result_backend_transport_options,
             event_exchange=self.event_exchange,
             control_exchange=self.control_exchange,
             default_queue=self.default_queue,
-            extra_queues=self.queues,
-            **options,
+            queues=self.queues,
         )
 
     def environment(self) -> dict[str, str]:
@@ -273,6 +258,8 @@ def read_settings(**flags: object) -> Settings:
         settings = Settings(**cast(dict[str, Any], given))
     except ValidationError as error:
         raise BadSetting(_sentence(error)) from None
+    if settings.broker_url:
+        settings.transport()
     if not settings.allow_open and not is_loopback(settings.host):
         raise BadSetting(
             f"UMBEL_HOST is {settings.host}, which other machines can reach, and there is no "
