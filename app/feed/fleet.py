@@ -43,7 +43,7 @@ class WorkerJson(Struct, frozen=True, kw_only=True):
     concurrency: int | None
     prefetch: int | None
     queues: tuple[str, ...] | None
-    tasks: list[Registered] | None | msgspec.UnsetType = msgspec.UNSET
+    tasks: list[Registered] | msgspec.UnsetType | None = msgspec.UNSET
     links: Links
 
 
@@ -82,7 +82,7 @@ def encode_worker(worker: Worker, *, tasks: bool = False) -> bytes:
             for name, document in worker.catalog
         ]
     path = "/workers/" + path_part(worker.name)
-    return _encode(
+    return _encoder.encode(
         WorkerJson(
             name=worker.name,
             state=worker.state,
@@ -131,7 +131,7 @@ def encode_queue(queue: Queue) -> bytes:
     """The queue as it was last measured."""
     path = "/queues/" + path_part(queue.name)
     since = queue.oldest_sent_at
-    return _encode(
+    return _encoder.encode(
         QueueJson(
             name=queue.name,
             measured_at=moment(queue.measured_at),
@@ -161,7 +161,3 @@ def decode_queue(data: bytes) -> Queue:
         oldest_sent_at=read_moment(found.oldest_sent_at),
         consumers=found.consumers,
     )
-
-
-def _encode(value: WorkerJson | QueueJson) -> bytes:
-    return _encoder.encode(value)
