@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -32,7 +31,8 @@ _DURATION = re.compile(r"^(\d{1,7})\s*([smhdw])$")
 
 def _redis_url(value: str) -> str:
     try:
-        redis_url(value)
+        if value:
+            redis_url(value)
     except BadSetting as error:
         raise ValueError(str(error)) from None
     return value
@@ -112,8 +112,8 @@ class Settings(BaseSettings):
         f"{_URL}, or `none` where results are kept elsewhere",
         default_factory=lambda data: data.get("broker_url", ""),
         validation_alias=AliasChoices("UMBEL_RESULT_BACKEND", "CELERY_RESULT_BACKEND"),
-        description="The Redis where the workers keep results; `none` where they are kept elsewhere. "
-        "Default: the broker.",
+        description="The Redis where the workers keep results; `none` where they are kept "
+        "elsewhere. Default: the broker.",
     )
     redis_url: RedisUrl = _setting(
         _URL,
@@ -183,7 +183,8 @@ class Settings(BaseSettings):
         "a JSON object",
         default_factory=dict,
         description="Celery's setting of the same name, as JSON, where your application has one: "
-        "`global_keyprefix`, `fanout_prefix`, `fanout_patterns`, `priority_steps`, `sep`, `visibility_timeout`.",
+        "`global_keyprefix`, `fanout_prefix`, `fanout_patterns`, `priority_steps`, `sep`, "
+        "`visibility_timeout`.",
     )
     result_backend_transport_options: Options = _setting(
         "a JSON object",
