@@ -21,9 +21,16 @@ MAX_TEXT = 500
 MAX_WORDS = 12
 """Words of a search; each is a look-up in the text index."""
 
+SEARCHED_LENGTH = 1_000
+"""Characters of each field that a search looks through; every one more is indexed work."""
+ID_WORD_LENGTH = 4
+"""Characters that a word needs to find UUIDs that begin with it; shorter ones fit too many."""
+
 _AGO = re.compile(r"^(\d{1,6})\s*([smhdw])$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
 class Sort(StrEnum):
@@ -53,9 +60,9 @@ class TaskFilter:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The search text word by word; what stands in double quotes stays together."""
-        found = (quoted or plain for quoted, plain in _WORD.findall(self.text))
-        return tuple(word for word in found if word)[:MAX_WORDS]
+        """The search text word by word, folded; what stands in double quotes stays together."""
+        found = (" ".join((quoted or plain).split()) for quoted, plain in _WORD.findall(self.text))
+        return tuple(fold(word) for word in found if word)[:MAX_WORDS]
 
     def __bool__(self) -> bool:
         return self != TaskFilter()
@@ -166,16 +173,61 @@ def _any_match(patterns: Sequence[str], value: str | None) -> bool:
 
 
 def _has_words(task: Task, words: Sequence[str]) -> bool:
-    texts = (
-        task.id,
-        task.name,
-        task.args or task.args_repr,
-        task.kwargs or task.kwargs_repr,
-        task.result or task.result_repr,
-        task.exception,
+    call = call_text(
+        task.id, task.name, task.args, task.args_repr, task.kwargs, task.kwargs_repr
     )
-    together = "\n".join(text for text in texts if text).casefold()
-    return all(word.casefold() in together for word in words)
+    outcome = outcome_text(task.result, task.result_repr, task.exception)
+    return has_words(words, task.id, call, outcome)
+
+
+def has_words(words: Iterable[str], task_id: str, call: str, outcome: str) -> bool:
+    """Whether each word stands somewhere in the texts, or begins the id."""
+    return all(
+        word in call or word in outcome or begins_id(word, task_id) for word in words
+    )
+
+
+def begins_id(word: str, task_id: str) -> bool:
+    """Whether a folded word is long enough to be the beginning of an id, and is of this one."""
+    return len(word) >= ID_WORD_LENGTH and task_id.lower().startswith(word)
+
+
+def call_text(
+    task_id: str,
+    name: str | None,
+    args: str | None,
+    args_repr: str | None,
+    kwargs: str | None,
+    kwargs_repr: str | None,
+) -> str:
+    """What a search looks through of a task's call, folded, a field a line.
+
+    An id that is a UUID is left out: it is found by its beginning, and its random digits would
+    be most of the text index.
+    """
+    shown_id = None if _UUID.fullmatch(task_id) else task_id
+    return _searched(shown_id, name, args or args_repr, kwargs or kwargs_repr)
+
+
+def outcome_text(result: str | None, result_repr: str | None, exception: str | None) -> str:
+    """What a search looks through of a task's outcome, folded, a field a line."""
+    return _searched(result or result_repr, exception)
+
+
+def fold(text: str) -> str:
+    """Text as it is compared: no difference of case, and JSON's `\\u6771` as what it stands for."""
+    if "\\u" in text:
+        text = _ESCAPES.sub(_unescape, text)
+    return text.casefold()
+
+
+def _unescape(found: re.Match[str]) -> str:
+    units = bytes.fromhex(found[0].replace("\\u", ""))
+    return units.decode("utf-16-be", "replace").replace("\0", "\ufffd")
+
+
+def _searched(*fields: str | None) -> str:
+    return "\n".join(fold(field[:SEARCHED_LENGTH]) for field in fields if field)
 
 
 def _states(given: Sequence[str], errors: list[FieldError]) -> tuple[TaskState, ...]:

@@ -1,0 +1,90 @@
+"""Queues as they were last measured, and how deep each was minute by minute."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+
+from app.domain.queues import Queue
+from app.store.database import Database
+from app.store.labels import LABEL_LENGTH
+from app.store.rollups import minute_of
+from app.store.rows import clean
+from app.store.schema import queue_minutes, queues
+
+_PUT = (
+    "INSERT INTO queues (name, measured_at, document) VALUES (?, ?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET measured_at = excluded.measured_at,"
+    " document = excluded.document"
+)
+_PUT_MINUTE = (
+    "INSERT INTO queue_minutes (minute, queue, waiting) VALUES (?, ?, ?)"
+    " ON CONFLICT (minute, queue) DO UPDATE SET"
+    " waiting = max(queue_minutes.waiting, excluded.waiting)"
+)
+
+
+class _Document(msgspec.Struct):
+    depths: tuple[tuple[int, int], ...]
+    unacked: int | None
+    oldest_id: str | None
+    oldest_sent_at: float | None
+    consumers: tuple[str, ...]
+
+
+def put(connection: Connection, batch: list[Queue]) -> None:
+    """Writes queues as they are now, and their depth into the minute's greatest."""
+    rows = []
+    minutes = []
+    for queue in batch:
+        name = clean(queue.name, LABEL_LENGTH)
+        document = _Document(
+            queue.depths,
+            queue.unacked,
+            clean(queue.oldest_id, LABEL_LENGTH),
+            queue.oldest_sent_at,
+            tuple(clean(consumer, LABEL_LENGTH) or "" for consumer in queue.consumers),
+        )
+        rows.append((name, queue.measured_at, msgspec.json.encode(document).decode()))
+        minutes.append((minute_of(queue.measured_at), name, queue.waiting))
+    if rows:
+        connection.exec_driver_sql(_PUT, rows)
+        connection.exec_driver_sql(_PUT_MINUTE, minutes)
+
+
+def list_all(db: Database) -> list[Queue]:
+    """Every queue that is known, by name."""
+    with db.reading() as connection:
+        return [_queue(row) for row in connection.execute(select(queues).order_by(queues.c.name))]
+
+
+def get(db: Database, name: str) -> Queue | None:
+    """One queue; None if it was never heard of."""
+    with db.reading() as connection:
+        row = connection.execute(select(queues).where(queues.c.name == name)).first()
+    return _queue(row) if row else None
+
+
+def _queue(row: Row[Any]) -> Queue:
+    document = msgspec.json.decode(row.document, type=_Document)
+    return Queue(
+        name=row.name,
+        measured_at=row.measured_at,
+        depths=document.depths,
+        unacked=document.unacked,
+        oldest_id=document.oldest_id,
+        oldest_sent_at=document.oldest_sent_at,
+        consumers=document.consumers,
+    )
+
+
+def depths(db: Database, name: str, since: float, until: float) -> list[tuple[int, int]]:
+    """The queue's greatest depth in each minute that it was measured in: (minute, messages)."""
+    minute = queue_minutes.c.minute
+    query = (
+        select(minute, queue_minutes.c.waiting)
+        .where(queue_minutes.c.queue == name, minute >= since, minute < until)
+        .order_by(minute)
+    )
+    with db.reading() as connection:
+        return [(row.minute, row.waiting) for row in connection.execute(query)]

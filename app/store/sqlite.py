@@ -1,0 +1,92 @@
+"""What is SQLite's own: connections, pragmas, the lock for migrations, the upsert."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+
+from app.store import search
+
+BUSY_TIMEOUT = 5.0
+"""Seconds that a writer waits for another. The recorder's transactions take milliseconds and
+the web's are single rows, so a longer wait means that something is wrong."""
+CACHE_KIB = 32 * 1024
+"""Page cache of one connection: the inner pages of every index at tens of millions of tasks."""
+MMAP_BYTES = 256 * 1024 * 1024
+"""Read through the page cache of the system, shared by all connections and processes."""
+READERS = 8
+"""Connections kept open; the web reads from a bounded number of threads."""
+WAL_BYTES = 64 * 1024 * 1024
+"""To this size the write-ahead log is cut back after a checkpoint that emptied it."""
+
+_PRAGMAS = (
+    # A power cut may lose the last moments before it, never the file's consistency: they are
+    # healed from the broker and the workers like any blind window. A killed process loses
+    # nothing. FULL would wait for the disk at every commit, twenty times a second.
+    "synchronous=NORMAL",
+    f"busy_timeout={int(BUSY_TIMEOUT * 1000)}",
+    f"cache_size=-{CACHE_KIB}",
+    f"mmap_size={MMAP_BYTES}",
+    f"journal_size_limit={WAL_BYTES}",
+    # Some builds overwrite what is deleted with zeros by default, which doubles retention's work.
+    "secure_delete=OFF",
+    "temp_store=MEMORY",
+)
+
+
+def connect(path: Path) -> Engine:
+    """An engine on that file. Transactions that are to write say `execution_options(writes=True)`
+    and take the write lock at their beginning, where waiting for it is possible."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        pool_size=READERS,
+        max_overflow=READERS,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT},
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def make(engine: Engine) -> None:
+    """What must be settled before the first table is made, or outside of any transaction."""
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        # Pages freed by retention are used again; `incremental` lets them be given back too.
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.close()
+    finally:
+        raw.close()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Held by one process at a time for that folder; let go of by the system if it dies."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _prepare(raw: Any, _record: object) -> None:
+    # The driver would begin transactions by itself, and never at the first SELECT.
+    raw.isolation_level = None
+    cursor = raw.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    search.teach(raw)
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

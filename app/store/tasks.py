@@ -1,0 +1,96 @@
+"""Tasks read from the store: one, some, a page, those that have not ended."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, union_all
+
+from app.domain.tasks import Task
+from app.store.database import Database
+from app.store.labels import Kind, suggest
+from app.store.pages import MAX_PAGE, Page, count_newer, page
+from app.store.rollups import counts
+from app.store.schema import OPEN_CODES, tasks
+from app.store.selects import SUMMARIES, WHOLE, read_summaries, read_whole
+
+__all__ = [
+    "MAX_PAGE",
+    "Page",
+    "children",
+    "count_newer",
+    "counts",
+    "get",
+    "get_many",
+    "names",
+    "open_tasks",
+    "page",
+    "queues",
+    "retries_of",
+    "workers",
+]
+
+LOOKED_UP = 400
+"""Ids of one look-up: a statement of a length that SQLite and PostgreSQL both like."""
+
+
+def get(db: Database, task_id: str) -> Task | None:
+    """All that is known of a task; None if it was never heard of."""
+    return get_many(db, (task_id,)).get(task_id)
+
+
+def get_many(db: Database, ids: Sequence[str]) -> dict[str, Task]:
+    """All that is known of each task that is known, by id."""
+    found: dict[str, Task] = {}
+    with db.reading() as connection:
+        for at in range(0, len(ids), LOOKED_UP):
+            query = WHOLE.where(tasks.c.id.in_(ids[at : at + LOOKED_UP]))
+            found |= {task.id: task for task in read_whole(connection, query)}
+    return found
+
+
+def children(db: Database, task_id: str, limit: int = 100) -> list[Task]:
+    """Summaries of the tasks that a task has sent, the first first."""
+    query = SUMMARIES.where(tasks.c.parent_id == task_id).order_by(tasks.c.seq).limit(limit)
+    with db.reading() as connection:
+        return read_summaries(connection, query)
+
+
+def retries_of(db: Database, task_id: str, limit: int = 100) -> list[Task]:
+    """Summaries of the tasks by which somebody ran a task again, the first first."""
+    query = SUMMARIES.where(tasks.c.retry_of == task_id).order_by(tasks.c.seq).limit(limit)
+    with db.reading() as connection:
+        return read_summaries(connection, query)
+
+
+def open_tasks(db: Database, limit: int = 1_000, after: int | None = None) -> list[Task]:
+    """Tasks that have not ended, whole, from the oldest on; `after` is the seq of the last seen."""
+    start = -1 if after is None else after
+    parts = [
+        select(
+            select(tasks.c.seq)
+            .where(tasks.c.state == code, tasks.c.seq > start)
+            .order_by(tasks.c.seq)
+            .limit(limit)
+            .subquery()
+        )
+        for code in OPEN_CODES
+    ]
+    places = union_all(*parts).subquery()
+    wanted = select(places.c.seq).order_by(places.c.seq).limit(limit)
+    query = WHOLE.where(tasks.c.seq.in_(wanted)).order_by(tasks.c.seq)
+    with db.reading() as connection:
+        return read_whole(connection, query)
+
+
+def names(db: Database, begins: str = "", limit: int = 50) -> list[str]:
+    """Task names that begin so, for suggestions."""
+    return suggest(db, Kind.NAME, begins, limit)
+
+
+def queues(db: Database, begins: str = "", limit: int = 50) -> list[str]:
+    """Queue names that begin so, for suggestions."""
+    return suggest(db, Kind.QUEUE, begins, limit)
+
+
+def workers(db: Database, begins: str = "", limit: int = 50) -> list[str]:
+    """Worker names that begin so, for suggestions."""
+    return suggest(db, Kind.WORKER, begins, limit)
