@@ -1,0 +1,264 @@
+"""Sends scripts to Redis in groups, each within its time or not at all.
+
+Submissions that arrive while a group is on its way make up the next one: a hundred people who
+press the button at once cost two round trips. A script carries its deadline in Redis's own
+clock, so that one which a frozen Redis finds when it wakes up does nothing: whoever was told
+"not sent" can rely on it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError, TimeoutError
+
+from app.broker.connection import connect
+from app.broker.script import SCRIPT, SCRIPT_SHA
+from app.broker.transport import safe_url
+from app.domain.errors import BrokerUnavailable
+
+SENT_WITHIN = 1.2
+"""Seconds after which Redis may no longer carry out what was asked."""
+ANSWERED_WITHIN = 1.6
+"""Seconds after which we say that it was not sent: later than `SENT_WITHIN` by more than two
+clocks drift apart between two looks at Redis's, sooner than the 2 s that a person is promised."""
+LATE_ANSWER = 0.1
+"""Seconds left for an answer that is here already, but not read by a busy process yet."""
+CLOCK_AGE = 60.0
+"""Seconds after which Redis's clock is read again before anything relies on it."""
+GROUP_LIMIT = 256
+"""Scripts written at once; more would make the first of them wait for the last."""
+GROUP_BYTES = 8 * 1024 * 1024
+"""Bytes written at once; a larger batch goes alone."""
+
+
+class Outcome(NamedTuple):
+    """What the script says happened: `sent`, `replayed`, `conflict` or `not a list`."""
+
+    kind: str
+    more: str
+
+
+@dataclass(eq=False, slots=True)
+class Errand:
+    """One script to run: its keys, and its arguments after the deadline and the resend mark."""
+
+    keys: Sequence[str]
+    arguments: Sequence[bytes | str]
+    size: int
+    started: float = field(default_factory=time.monotonic)
+    sent_before: bool = False
+    outcome: asyncio.Future[Outcome] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    @property
+    def deadline(self) -> float:
+        """By our monotonic clock."""
+        return self.started + SENT_WITHIN
+
+
+class Clock:
+    """What Redis's clock shows, never more than it may show: deadlines rather come too soon."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+        self._read_at = 0.0
+
+    @property
+    def fresh(self) -> bool:
+        """It was read so lately that the two clocks can't have drifted apart by much."""
+        return self._offset is not None and time.monotonic() - self._read_at < CLOCK_AGE
+
+    def learn(self, sent: float, received: float, at: float) -> None:
+        """Redis showed `at` seconds at some moment between these two of ours."""
+        least, most = at - received, at - sent
+        self._offset = least if self._offset is None else min(max(self._offset, least), most)
+        self._read_at = received
+
+    def microseconds(self, moment: float) -> int:
+        """What Redis's clock shows at a moment of ours."""
+        return int((moment + (self._offset or 0.0)) * 1_000_000)
+
+
+class GroupCommit:
+    """One connection to Redis, and the scripts that wait for their turn on it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._redis: Redis = connect(url, timeout=ANSWERED_WITHIN)
+        self._connection: AbstractConnection | None = None
+        self._clock = Clock()
+        self._waiting: deque[Errand] = deque()
+        self._called = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send; it connects when there is something to send."""
+        self._task = asyncio.create_task(self._run(), name="group commit")
+
+    async def close(self) -> None:
+        """Let go of the connection; what still waits is told that it was not sent."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self._refuse(self._waiting, "Umbel is stopping: nothing was sent.")
+        await self._redis.aclose()
+
+    async def run(self, errand: Errand) -> Outcome:
+        """Run one script. Raises BrokerUnavailable within 2 s, and then it never will run."""
+        self._waiting.append(errand)
+        self._called.set()
+        try:
+            await asyncio.wait({errand.outcome}, timeout=ANSWERED_WITHIN)
+            if not errand.outcome.done():
+                await asyncio.wait({errand.outcome}, timeout=LATE_ANSWER)
+        finally:
+            if not errand.outcome.done():
+                errand.outcome.cancel()
+        if errand.outcome.cancelled():
+            raise BrokerUnavailable(
+                f"Redis at {safe_url(self._url)} did not answer in time: nothing was sent."
+            )
+        return errand.outcome.result()
+
+    async def _run(self) -> None:
+        while True:
+            await self._called.wait()
+            self._called.clear()
+            while group := self._next_group():
+                try:
+                    await self._send(group)
+                except Exception as error:
+                    # Whatever it is, it must not end the sending of everything after it.
+                    await self._disconnect()
+                    self._refuse(
+                        group,
+                        f"Redis at {safe_url(self._url)} does not take tasks "
+                        f"({type(error).__name__}): nothing was sent.",
+                    )
+
+    def _next_group(self) -> list[Errand]:
+        group: list[Errand] = []
+        size = 0
+        while self._waiting and len(group) < GROUP_LIMIT:
+            if group and size + self._waiting[0].size > GROUP_BYTES:
+                break
+            errand = self._waiting.popleft()
+            if not errand.outcome.done():
+                group.append(errand)
+                size += errand.size
+        return group
+
+    async def _send(self, group: list[Errand]) -> None:
+        """Send a group; once more where the connection was lost on the way.
+
+        The script knows a message that it has sent already, so that nothing is sent twice.
+        """
+        try:
+            await self._exchange(group)
+        except TimeoutError:
+            raise
+        except (RedisConnectionError, OSError, EOFError):
+            await self._disconnect()
+            left = [errand for errand in group if not errand.outcome.done()]
+            for errand in left:
+                errand.sent_before = True
+            await self._exchange(left)
+
+    async def _exchange(self, group: list[Errand]) -> None:
+        connection = await self._connected()
+        sent = time.monotonic()
+        packed: list[bytes] = []
+        for errand in group:
+            packed += connection.pack_command(*self._command(errand))
+        await connection.send_packed_command(packed)
+        unknown = False
+        for errand in group:
+            try:
+                answer = await connection.read_response(disable_decoding=True)
+            except NoScriptError:
+                unknown = True
+                self._waiting.append(errand)
+            except ResponseError as error:
+                _settle(errand, error=BrokerUnavailable(f"Redis refused: {error}."))
+            else:
+                self._take(errand, answer, sent)
+        if unknown:
+            await self._load(connection)
+
+    def _command(self, errand: Errand) -> tuple[bytes | str | int, ...]:
+        deadline = self._clock.microseconds(errand.deadline)
+        again = "1" if errand.sent_before else ""
+        return (
+            "EVALSHA",
+            SCRIPT_SHA,
+            len(errand.keys),
+            *errand.keys,
+            deadline,
+            again,
+            *errand.arguments,
+        )
+
+    def _take(self, errand: Errand, answer: Sequence[bytes], sent: float) -> None:
+        now = time.monotonic()
+        kind, at, more = (part.decode() for part in answer)
+        self._clock.learn(sent, now, int(at) / 1_000_000)
+        if kind != "late":
+            _settle(errand, outcome=Outcome(kind, more))
+        elif now < errand.deadline:
+            # Its clock was set, and is known better now.
+            self._waiting.append(errand)
+        else:
+            _settle(errand, error=BrokerUnavailable("Redis answered too late: nothing was sent."))
+
+    async def _connected(self) -> AbstractConnection:
+        connection = self._connection
+        if connection is None:
+            connection = await self._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+            self._connection = connection
+            await self._load(connection)
+            await self._read_clock(connection)
+        elif not self._clock.fresh:
+            await self._read_clock(connection)
+        return connection
+
+    async def _load(self, connection: AbstractConnection) -> None:
+        await connection.send_command("SCRIPT", "LOAD", SCRIPT)
+        await connection.read_response()
+
+    async def _read_clock(self, connection: AbstractConnection) -> None:
+        sent = time.monotonic()
+        await connection.send_command("TIME")
+        seconds, microseconds = await connection.read_response()
+        self._clock.learn(sent, time.monotonic(), int(seconds) + int(microseconds) / 1_000_000)
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+            await self._redis.connection_pool.release(connection)
+
+    def _refuse(self, errands: "deque[Errand] | list[Errand]", sentence: str) -> None:
+        for errand in errands:
+            _settle(errand, error=BrokerUnavailable(sentence))
+
+
+def _settle(
+    errand: Errand, *, outcome: Outcome | None = None, error: BrokerUnavailable | None = None
+) -> None:
+    if errand.outcome.done():
+        return
+    if error is not None:
+        errand.outcome.set_exception(error)
+    elif outcome is not None:
+        errand.outcome.set_result(outcome)

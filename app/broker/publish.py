@@ -1,0 +1,161 @@
+"""Sends tasks as Celery's `send_task` does, natively: one script for all of a call's tasks."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from app.broker.commit import Errand, GroupCommit
+from app.broker.ledger import SUBMITTED, SUBMITTED_BYTES, SUBMITTED_ORDER
+from app.broker.message import Submission, Writer, Written
+from app.broker.script import IDEMPOTENCY, IDEMPOTENCY_ORDER
+from app.broker.transport import Transport
+from app.domain.errors import BadInput, Conflict, TooLarge
+
+BATCH_LIMIT = 10_000
+"""Tasks of one call: Redis does nothing else while it queues them, some 100 ms."""
+WRITTEN_AT_ONCE = 200
+"""Messages written before others get their turn on the event loop: some 3 ms."""
+EVENTS_AT_ONCE = 100
+"""Events of one `task-multi` message; stock workers send up to 24, receivers take any number."""
+EVENT_BYTES = 512 * 1024
+"""Bytes of one `task-multi` message, for a receiver decodes it in one go."""
+
+__all__ = ["BATCH_LIMIT", "Published", "Publisher", "Submission"]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The ids of the tasks sent, in order. `replayed`: sent by an earlier call with this key."""
+
+    task_ids: tuple[str, ...]
+    replayed: bool = False
+
+
+class Publisher:
+    """Sends tasks to one application's queues. Open it before, close it after."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._writer = Writer(transport)
+        self._commit = GroupCommit(transport.url)
+
+    async def open(self) -> None:
+        """Begin. Redis need not be there: each call says so by itself if it isn't."""
+        self._commit.start()
+
+    async def close(self) -> None:
+        """Let go of the connection. Calls on their way are told that nothing was sent."""
+        await self._commit.close()
+
+    async def publish(
+        self,
+        submissions: Sequence[Submission],
+        *,
+        idempotency: tuple[str, str] | None = None,
+    ) -> Published:
+        """Send these tasks, in order, all or none.
+
+        `idempotency` is the caller's key and a fingerprint of the request: within a day, the
+        same key and request give the same ids and nothing more is sent. Raises
+        BrokerUnavailable within 2 s of trying, and then nothing will be sent; Conflict where
+        the key was used for another request; BadInput, TooLarge.
+        """
+        _check_size(submissions)
+        seed = os.urandom(16)
+        errand = await self._errand(submissions, seed, idempotency)
+        outcome = await self._commit.run(errand)
+        if outcome.kind == "conflict":
+            raise Conflict("This Idempotency-Key was used for a different request.")
+        if outcome.kind == "not a list":
+            raise BadInput(f"{outcome.more!r} is not a queue: Redis keeps something else there.")
+        replayed = outcome.kind == "replayed" and outcome.more != seed.hex()
+        told = bytes.fromhex(outcome.more) if replayed else seed
+        return Published(tuple(_ids(submissions, told)), replayed)
+
+    async def _errand(
+        self, submissions: Sequence[Submission], seed: bytes, idempotency: tuple[str, str] | None
+    ) -> Errand:
+        written = await self._write(submissions, seed)
+        queues: dict[str, list[bytes]] = {}
+        for one in written:
+            queues.setdefault(one.queue_key, []).append(one.message)
+        events = self._events(written)
+        key, fingerprint = map(_digest, idempotency) if idempotency else ("", "")
+        arguments: list[bytes | str] = [key, fingerprint, seed.hex()]
+        arguments += [str(len(events)), str(len(written))]
+        arguments += [str(len(messages)) for messages in queues.values()]
+        arguments += [message for messages in queues.values() for message in messages]
+        arguments += [part for event in events for part in event]
+        arguments += [part for one in written for part in (one.task_id, one.entry)]
+        own = (SUBMITTED, SUBMITTED_ORDER, SUBMITTED_BYTES, IDEMPOTENCY, IDEMPOTENCY_ORDER)
+        return Errand((*own, *queues), arguments, sum(map(len, arguments)))
+
+    async def _write(self, submissions: Sequence[Submission], seed: bytes) -> list[Written]:
+        tag = _uuid(os.urandom(16))[:24]
+        written: list[Written] = []
+        for number, (given, task_id) in enumerate(
+            zip(submissions, _ids(submissions, seed), strict=True)
+        ):
+            if number and number % WRITTEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            try:
+                written.append(
+                    self._writer.write(given, task_id, f"{tag}{number:012x}", time.time())
+                )
+            except ValueError as error:
+                raise BadInput(f"Task {number} of {given.name!r} can't be sent: {error}.") from None
+        return written
+
+    def _events(self, written: Sequence[Written]) -> list[tuple[str, bytes]]:
+        """Channel and payload: one `task-sent`, or `task-multi` lists of many."""
+        tag = _uuid(os.urandom(16))[:24]
+        if len(written) == 1:
+            kind, bodies = "task-sent", [written[0].event]
+        else:
+            kind, bodies = "task-multi", list(_lists(one.event for one in written))
+        channel = self._transport.event_channel(kind)
+        return [
+            (channel, self._writer.envelope(body, kind, f"{tag}{number:012x}"))
+            for number, body in enumerate(bodies)
+        ]
+
+
+def _check_size(submissions: Sequence[Submission]) -> None:
+    if not submissions:
+        raise BadInput("There is no task to send.")
+    if len(submissions) > BATCH_LIMIT:
+        raise TooLarge(f"{len(submissions):,} tasks at once; at most {BATCH_LIMIT:,}.")
+
+
+def _lists(events: Iterable[str]) -> Iterable[str]:
+    together: list[str] = []
+    size = 0
+    for event in events:
+        if together and (len(together) == EVENTS_AT_ONCE or size + len(event) > EVENT_BYTES):
+            yield f"[{', '.join(together)}]"
+            together, size = [], 0
+        together.append(event)
+        size += len(event)
+    yield f"[{', '.join(together)}]"
+
+
+def _ids(submissions: Sequence[Submission], seed: bytes) -> Iterable[str]:
+    """The tasks' ids: given, or made from the seed, which is all that a replay needs to know."""
+    for number, given in enumerate(submissions):
+        yield given.task_id or _uuid(
+            blake2b(number.to_bytes(4, "big"), key=seed, digest_size=16).digest()
+        )
+
+
+def _uuid(random: bytes) -> str:
+    """Sixteen bytes as a random UUID (version 4), which is what Celery's ids are."""
+    text = random.hex()
+    variant = "89ab"[random[8] >> 6]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(errors="backslashreplace"), digest_size=20).hexdigest()

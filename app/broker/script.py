@@ -1,0 +1,147 @@
+"""The one script by which tasks are sent: all of them or none, once, and not too late."""
+
+from hashlib import sha1
+from string import Template
+
+from app.broker.ledger import LEDGER_BYTES, LEDGER_SECONDS, LEDGER_TASKS
+
+IDEMPOTENCY = "umbel:idempotency"
+"""Hash: digest of an idempotency key to when it was used, for which request, the ids' seed."""
+IDEMPOTENCY_ORDER = "umbel:idempotency:order"
+"""List, oldest first: when, 0, which key."""
+IDEMPOTENCY_SECONDS = 24 * 3600
+"""How long the same key gives the same answer."""
+IDEMPOTENCY_LIMIT = 100_000
+"""Keys kept at most, the oldest go first: some 25 MB, and one a second around the clock."""
+UNPACK = 1_000
+"""Values passed to one command; Lua's stack holds some 8,000."""
+
+_TEMPLATE = Template("""
+-- KEYS: the ledger's hash, order and bytes; the idempotency hash and order; then queue lists.
+-- ARGV: 1 deadline (microseconds of this server's clock), 2 "1" when sent again after the
+--   connection was lost, 3 idempotency key or "", 4 fingerprint of the request, 5 seed of the
+--   ids, 6 how many events, 7 how many tasks, how many messages for each queue list; then the
+--   messages, (channel, event) pairs, (task id, ledger entry) pairs.
+-- Returns {what happened, this server's clock, more}.
+
+-- Redis 6 allows writes after TIME only then.
+redis.replicate_commands()
+local clock = redis.call('TIME')
+local at = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+local stamp = string.format('%.0f', at)
+if at > tonumber(ARGV[1]) then
+  return {'late', stamp, ''}
+end
+
+local lists = #KEYS - 5
+local events, tasks = tonumber(ARGV[6]), tonumber(ARGV[7])
+local messages_from = 8 + lists
+local events_from = messages_from
+for i = 1, lists do
+  events_from = events_from + tonumber(ARGV[7 + i])
+end
+local tasks_from = events_from + 2 * events
+
+local function in_pieces(first, last, act)
+  while first <= last do
+    local to = math.min(first + $unpack - 1, last)
+    act(first, to)
+    first = to + 1
+  end
+end
+
+local function trim(hash, order, size, oldest, count, room)
+  local length = redis.call('LLEN', order)
+  while length > 0 do
+    local heads = redis.call('LRANGE', order, 0, $unpack - 1)
+    local gone = {}
+    for _, head in ipairs(heads) do
+      local when, weight, field = string.match(head, '^(%d+) (%d+) (.*)$$')
+      if tonumber(when) >= oldest and length <= count and size <= room then
+        break
+      end
+      gone[#gone + 1] = field
+      size = size - tonumber(weight)
+      length = length - 1
+    end
+    if #gone > 0 then
+      redis.call('HDEL', hash, unpack(gone))
+      redis.call('LTRIM', order, #gone, -1)
+    end
+    if #gone < #heads then
+      break
+    end
+  end
+  return size
+end
+
+if ARGV[3] ~= '' then
+  trim(KEYS[4], KEYS[5], 0, at - $idempotency_seconds * 1000000, $idempotency_limit - 1, 0)
+  local kept = redis.call('HGET', KEYS[4], ARGV[3])
+  if kept then
+    local fingerprint, seed = string.match(kept, '^(%S+) (%S+)$$')
+    if fingerprint ~= ARGV[4] then
+      return {'conflict', stamp, ''}
+    end
+    return {'replayed', stamp, seed}
+  end
+elseif ARGV[2] == '1' then
+  if redis.call('HGET', KEYS[1], ARGV[tasks_from]) == ARGV[tasks_from + 1] then
+    return {'sent', stamp, ''}
+  end
+end
+
+for i = 1, lists do
+  local kind = redis.call('TYPE', KEYS[5 + i])['ok']
+  if kind ~= 'list' and kind ~= 'none' then
+    return {'not a list', stamp, KEYS[5 + i]}
+  end
+end
+
+-- Our own keys first: should one of them fail, then nothing has been sent.
+local size = tonumber(redis.call('GET', KEYS[3]) or '0')
+local order = {}
+for i = tasks_from, tasks_from + 2 * tasks - 1, 2 do
+  size = size + #ARGV[i + 1]
+  order[#order + 1] = stamp .. ' ' .. #ARGV[i + 1] .. ' ' .. ARGV[i]
+end
+in_pieces(tasks_from, tasks_from + 2 * tasks - 1, function(first, last)
+  redis.call('HSET', KEYS[1], unpack(ARGV, first, last))
+end)
+in_pieces(1, tasks, function(first, last)
+  redis.call('RPUSH', KEYS[2], unpack(order, first, last))
+end)
+size = trim(KEYS[1], KEYS[2], size, at - $ledger_seconds * 1000000, $ledger_tasks, $ledger_bytes)
+redis.call('SET', KEYS[3], string.format('%.0f', size), 'EX', $ledger_seconds)
+redis.call('EXPIRE', KEYS[1], $ledger_seconds)
+redis.call('EXPIRE', KEYS[2], $ledger_seconds)
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[4], ARGV[3], ARGV[4] .. ' ' .. ARGV[5])
+  redis.call('RPUSH', KEYS[5], stamp .. ' 0 ' .. ARGV[3])
+  redis.call('EXPIRE', KEYS[4], $idempotency_seconds)
+  redis.call('EXPIRE', KEYS[5], $idempotency_seconds)
+end
+
+local from = messages_from
+for i = 1, lists do
+  local to = from + tonumber(ARGV[7 + i]) - 1
+  in_pieces(from, to, function(first, last)
+    redis.call('LPUSH', KEYS[5 + i], unpack(ARGV, first, last))
+  end)
+  from = to + 1
+end
+for i = events_from, events_from + 2 * events - 1, 2 do
+  redis.call('PUBLISH', ARGV[i], ARGV[i + 1])
+end
+return {'sent', stamp, ''}
+""")
+
+SCRIPT = _TEMPLATE.substitute(
+    unpack=UNPACK,
+    idempotency_seconds=IDEMPOTENCY_SECONDS,
+    idempotency_limit=IDEMPOTENCY_LIMIT,
+    ledger_seconds=LEDGER_SECONDS,
+    ledger_tasks=LEDGER_TASKS,
+    ledger_bytes=LEDGER_BYTES,
+)
+SCRIPT_SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
