@@ -158,6 +158,7 @@ class ResultStored:
 
     `status` is the backend's word: one of Celery's states, or one of the application's own.
     With `result_extended` the backend also knows name, args, kwargs, worker, queue, retries.
+    A repr stands for a value that is too large to keep, or that JSON can't say.
     """
 
     task_id: str
@@ -165,6 +166,7 @@ class ResultStored:
     heard_at: float
     status: str
     result: Json | None = None
+    result_repr: str | None = None
     exception: str | None = None
     traceback: str | None = None
     current: float | None = None
@@ -173,6 +175,8 @@ class ResultStored:
     name: str | None = None
     args: Json | None = None
     kwargs: Json | None = None
+    args_repr: str | None = None
+    kwargs_repr: str | None = None
     worker: str | None = None
     queue: str | None = None
     retries: int | None = None

@@ -338,7 +338,7 @@ def _stored_success(task: Task, event: ResultStored) -> bool:
     if event.result is not None and task.result != event.result:
         task.result = event.result
         changed = True
-    return changed
+    return _fill(task, "result_repr", event.result_repr) or changed
 
 
 def _stored_failure(task: Task, event: ResultStored) -> bool:
