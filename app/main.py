@@ -1,0 +1,137 @@
+"""Wires the web process: the only place where settings, parts and routes meet."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.broker.connection import connect
+from app.broker.publish import Publisher
+from app.domain.errors import BadSetting
+from app.feed.tail import Tail
+from app.operations.operations import Operations
+from app.settings import Settings, is_loopback
+from app.store.database import Database
+from app.web import api_routes, security
+from app.web.errors import install_errors
+from app.web.health import Health
+from app.web.news import News
+from app.web.pages import install_pages
+from app.web.reading import Reading
+from app.web.state import Umbel
+from app.web.streams import Streams
+
+VERSION = version("umbel")
+DESCRIPTION = "The live control plane for Celery: every task as it happens."
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The web application. Opens nothing until it is served. Raises BadSetting."""
+    check_openness(settings)
+    app = FastAPI(
+        title="Umbel",
+        version=VERSION,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(settings),
+    )
+    api_routes.install(app)
+    page = install_pages(app)
+    install_errors(app, page)
+    _install_security(app, settings)
+    return app
+
+
+def check_openness(settings: Settings) -> None:
+    """Raises BadSetting where other machines could reach us without a login, unasked for."""
+    if settings.auth == "none" and not settings.allow_open and not is_loopback(settings.host):
+        raise BadSetting(
+            f"UMBEL_HOST is {settings.host}, which other machines can reach, and there is no "
+            "login: set UMBEL_ALLOW_OPEN=yes if that is what you want, or use 127.0.0.1."
+        )
+
+
+def _install_security(app: FastAPI, settings: Settings) -> None:
+    names = security.known_names(settings.host, settings.allowed_hosts)
+    # The last added is the outermost: every answer gets the headers, also a refusal.
+    app.add_middleware(security.BodyLimits)
+    app.add_middleware(security.SameOrigin)
+    app.add_middleware(
+        security.KnownHosts, names=names, addresses=not is_loopback(settings.host)
+    )
+    app.add_middleware(security.HeadAsGet)
+    app.add_middleware(security.AnswerHeaders)
+
+
+def _lifespan(settings: Settings) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.umbel = await _open(settings, stack)
+            yield
+
+    return lifespan
+
+
+async def _open(settings: Settings, stack: AsyncExitStack) -> Umbel:
+    """Opens every part, in the order in which one needs the other; `stack` closes them."""
+    transport = settings.transport()
+    db = await asyncio.to_thread(Database.open, settings.database_url)
+    stack.callback(db.close)
+    reading = Reading()
+    stack.callback(reading.close)
+    broker = connect(transport.url)
+    stack.push_async_callback(broker.aclose)
+    publisher = Publisher(transport)
+    await publisher.open()
+    stack.push_async_callback(publisher.close)
+    tail = Tail(settings.redis_url or transport.url)
+    news = News(tail)
+    streams = Streams()
+    streams.on_close(news.wake_all)
+    health = Health(db, reading, broker, transport, tail)
+    operations = Operations(
+        db=db, publisher=publisher, broker=broker, transport=transport, run=reading
+    )
+    for name, work in (("tail", tail.run()), ("news", news.run()), ("health", health.run())):
+        await stack.enter_async_context(running(name, work))
+    return Umbel(
+        db=db,
+        reading=reading,
+        transport=transport,
+        broker=broker,
+        operations=operations,
+        tail=tail,
+        news=news,
+        streams=streams,
+        health=health,
+        version=VERSION,
+        started_at=time.time(),
+    )
+
+
+@asynccontextmanager
+async def running(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs `work` beside the block and cancels it after; a failure is logged when it happens."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_log_failure)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await task
+
+
+def _log_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("%s stopped by an error", task.get_name(), exc_info=error)
