@@ -1,0 +1,1 @@
+"""The sample application: an ordinary Celery worker that knows nothing of Umbel's `app`."""

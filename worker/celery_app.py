@@ -1,0 +1,17 @@
+"""The Celery application: `celery -A worker.celery_app worker` runs it."""
+
+import os
+import sys
+
+from celery import Celery
+from celery.exceptions import ImproperlyConfigured
+
+from worker import catalog, reconnect, settings
+
+app = Celery("worker", include=["worker.tasks"])
+try:
+    app.conf.update(settings.configuration(settings.read(os.environ)))
+except ImproperlyConfigured as error:
+    sys.exit(str(error))
+catalog.install()
+reconnect.install(app)
