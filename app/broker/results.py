@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -106,27 +105,31 @@ def read_result(
     status = texts.name(stored.status)
     if status is None or len(status) > STATUS_LIMIT:
         raise BadInput("status missing or too long")
-    at = texts.moment(texts.point_in_time(stored.date_done), heard_at)
     args, kwargs = _argument(stored.args), _argument(stored.kwargs)
-    event = ResultStored(
+    meant = _meaning(status, stored.result)
+    return ResultStored(
         task_id=own,
-        at=at,
+        at=texts.moment(texts.point_in_time(stored.date_done), heard_at),
         heard_at=heard_at,
         status=status,
-        result_repr=shown,
+        result=meant.result,
+        result_repr=shown if status == "SUCCESS" else None,
+        exception=meant.exception,
         traceback=texts.shorten_traceback(stored.traceback),
+        current=meant.current,
+        total=meant.total,
+        message=meant.message,
         name=texts.name(stored.name),
         args=args.json,
         kwargs=kwargs.json,
         args_repr=args.repr,
         kwargs_repr=kwargs.repr,
-        worker=texts.name(stored.worker),
+        worker=texts.name(stored.worker) or meant.worker,
         queue=texts.name(stored.queue),
         retries=texts.count(stored.retries),
         parent_id=texts.other_id(stored.parent_id, own),
         group_id=texts.other_id(stored.group_id, own),
     )
-    return _with_result(event, stored.result)
 
 
 def _decode_stored(payload: bytes, reasons: Counter[str]) -> tuple[Stored, str | None]:
@@ -147,23 +150,29 @@ def _decode_stored(payload: bytes, reasons: Counter[str]) -> tuple[Stored, str |
     return stored, texts.json_excerpt(stored.result)
 
 
-def _with_result(event: ResultStored, value: msgspec.Raw) -> ResultStored:
-    """The event with what its value means in its state."""
-    match event.status:
-        case "SUCCESS":
-            return replace(event, result=texts.json_text(value))
-        case "FAILURE" | "RETRY" | "REVOKED":
-            return replace(event, exception=_exception(value), result_repr=None)
-        case _:
-            meta = _meta(value)
-            return replace(
-                event,
-                current=texts.amount(meta.current),
-                total=texts.amount(meta.total),
-                message=texts.shorten(meta.message, REPR_LIMIT),
-                worker=event.worker or texts.name(meta.hostname),
-                result_repr=None,
-            )
+class _Meaning(NamedTuple):
+    """What the value of a result means, which depends on the state."""
+
+    result: Json | None = None
+    exception: str | None = None
+    current: float | None = None
+    total: float | None = None
+    message: str | None = None
+    worker: str | None = None
+
+
+def _meaning(status: str, value: msgspec.Raw) -> _Meaning:
+    if status == "SUCCESS":
+        return _Meaning(result=texts.json_text(value))
+    if status in ("FAILURE", "RETRY", "REVOKED"):
+        return _Meaning(exception=_exception(value))
+    meta = _meta(value)
+    return _Meaning(
+        current=texts.amount(meta.current),
+        total=texts.amount(meta.total),
+        message=texts.shorten(meta.message, REPR_LIMIT),
+        worker=texts.name(meta.hostname),
+    )
 
 
 class _Argument(NamedTuple):
@@ -171,8 +180,13 @@ class _Argument(NamedTuple):
     repr: str | None
 
 
+NO_ARGUMENT = _Argument(None, None)
+
+
 def _argument(value: msgspec.Raw) -> _Argument:
     """Arguments that the backend keeps: the values themselves, or somebody's repr of them."""
+    if value is ABSENT:
+        return NO_ARGUMENT
     raw = texts.json_text(value)
     if raw is None or raw == "null":
         return _Argument(None, texts.json_excerpt(value))

@@ -154,9 +154,8 @@ def duration(value: float | None) -> float | None:
 
 def json_text(value: msgspec.Raw) -> Json | None:
     """A JSON value as the exact text that it came as; None where absent or over VALUE_LIMIT."""
-    if not 0 < len(bytes_of(value)) <= VALUE_LIMIT:
-        return None
-    return str(bytes_of(value), "utf-8", "replace")
+    found = bytes_of(value)
+    return str(found, "utf-8", "replace") if 0 < len(found) <= VALUE_LIMIT else None
 
 
 def json_excerpt(value: msgspec.Raw) -> str | None:

@@ -70,7 +70,7 @@ class Sent(Described, tag="task-sent", kw_only=True, gc=False):
 
     def event(self, heard_at: float) -> domain.TaskSent:
         own = texts.task_id(self.uuid)
-        extra = self.umbel or NO_EXTRA
+        extra = self.umbel
         return domain.TaskSent(
             task_id=own,
             at=texts.moment(self.timestamp, heard_at),
@@ -78,16 +78,16 @@ class Sent(Described, tag="task-sent", kw_only=True, gc=False):
             name=texts.name(self.name),
             args_repr=texts.shorten(self.args, texts.REPR_LIMIT),
             kwargs_repr=texts.shorten(self.kwargs, texts.REPR_LIMIT),
-            args=texts.json_text(extra.args),
-            kwargs=texts.json_text(extra.kwargs),
+            args=texts.json_text(extra.args) if extra else None,
+            kwargs=texts.json_text(extra.kwargs) if extra else None,
             queue=texts.name(self.queue),
             retries=texts.retries(self.retries),
-            priority=texts.priority(extra.priority),
+            priority=texts.priority(extra.priority) if extra else None,
             eta=texts.point_in_time(self.eta),
             expires=texts.point_in_time(self.expires),
             root_id=texts.other_id(self.root_id, own),
             parent_id=texts.other_id(self.parent_id, own),
-            retry_of=texts.other_id(extra.retry_of, own),
+            retry_of=texts.other_id(extra.retry_of, own) if extra else None,
         )
 
 
@@ -299,8 +299,6 @@ class Offline(WireEvent, tag="worker-offline", kw_only=True, gc=False):
             heard_at=heard_at,
         )
 
-
-NO_EXTRA = Extra()
 
 AnyEvent = (
     Sent
