@@ -215,6 +215,14 @@ class Settings(BaseSettings):
         description="Queues to measure even while no worker reads them, separated by commas.",
     )
 
+    @property
+    def address(self) -> str:
+        """Where a browser on this machine finds Umbel."""
+        host = self.host
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+            host = "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
     def transport(self) -> Transport:
         """How the watched Celery application uses Redis. Raises BadSetting without a broker."""
         if not self.broker_url:
@@ -261,12 +269,17 @@ def read_settings(**flags: object) -> Settings:
         raise BadSetting(_sentence(error)) from None
     if settings.broker_url:
         settings.transport()
-    if not settings.allow_open and not is_loopback(settings.host):
+    check_openness(settings)
+    return settings
+
+
+def check_openness(settings: Settings) -> None:
+    """Raises BadSetting where other machines could reach us without a login, unasked for."""
+    if settings.auth == "none" and not settings.allow_open and not is_loopback(settings.host):
         raise BadSetting(
             f"UMBEL_HOST is {settings.host}, which other machines can reach, and there is no "
             "login: set UMBEL_ALLOW_OPEN=yes if that is what you want, or use 127.0.0.1."
         )
-    return settings
 
 
 def allowed(name: str) -> str:

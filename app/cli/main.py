@@ -10,7 +10,11 @@ from rich.console import Console
 from app.cli import exits
 from app.cli.record import record
 from app.cli.serve import serve
+from app.cli.submit import submit
+from app.cli.tail import tail
+from app.cli.tasks import tasks
 from app.cli.up import up
+from app.cli.watch import watch
 from app.domain.errors import BadInput, UmbelError, Unavailable
 
 shell = typer.Typer(
@@ -56,5 +60,5 @@ def _say(error: UmbelError) -> None:
         console.print(f"  {'.'.join(map(str, each.loc))}: {each.msg}", markup=False)
 
 
-for _command in (up, serve, record):
+for _command in (up, serve, record, submit, watch, tail, tasks):
     shell.command()(_guarded(_command))

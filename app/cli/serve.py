@@ -1,16 +1,15 @@
 """`umbel serve`: the API and the dashboard, with the recorder as a process beside them."""
 
 import asyncio
-import errno
-import socket
 import sys
 from contextlib import suppress
+
+import structlog
 
 from app import logs
 from app.cli.flags import with_settings
 from app.cli.processes import Process
 from app.cli.running import with_running_broker
-from app.domain.errors import CannotStart
 from app.settings import Settings
 
 
@@ -20,14 +19,18 @@ def serve(*, settings: Settings) -> None:
     settings = with_running_broker(settings)
     settings.transport()
     logs.configure(settings.log_level, settings.log_format)
-    check_address(settings.host, settings.port)
-    asyncio.run(_serve(settings))
+    check_address(settings)
+    from app.web.server import new_loop
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
     from app.main import create_app
     from app.web import server
 
+    app = create_app(settings)
     recorder = Process(
         "recorder",
         [sys.executable, "-m", "app.cli", "record"],
@@ -36,7 +39,7 @@ async def _serve(settings: Settings) -> None:
     await recorder.start()
     keeping = asyncio.create_task(recorder.keep_running())
     try:
-        await server.serve(create_app(settings), settings.host, settings.port)
+        await server.serve(app, settings.host, settings.port, ready=_say_so)
     finally:
         await recorder.stop()
         keeping.cancel()
@@ -44,24 +47,12 @@ async def _serve(settings: Settings) -> None:
             await keeping
 
 
-def check_address(host: str, port: int) -> None:
-    """Raises CannotStart where nobody could listen there, with the reason and the way out."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            # As uvicorn does: a connection of the last run that still lingers is no obstacle.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise CannotStart(_reason(host, port, error)) from None
+def check_address(settings: Settings) -> None:
+    """Raises CannotStart, before anything is started, where nobody could listen there."""
+    from app.web.server import listen
+
+    listen(settings.host, settings.port).close()
 
 
-def _reason(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"Port {port} on {host} is in use by another program: stop that one, or choose "
-            "another port with --port or UMBEL_PORT."
-        )
-    if error.errno == errno.EACCES:
-        return f"Port {port} may not be used by this user: choose one above 1023 with --port."
-    return f"{host} is no address of this machine ({error.strerror}): see --host and UMBEL_HOST."
+def _say_so(address: str) -> None:
+    structlog.get_logger("umbel").info(f"Serving on {address}")

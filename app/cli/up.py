@@ -49,7 +49,7 @@ def up(
 ) -> None:
     """Run everything on this machine: Redis unless one is given, API, recorder and workers."""
     logs.configure(settings.log_level, settings.log_format)
-    check_address(settings.host, settings.port)
+    check_address(settings)
     asyncio.run(Together(settings, workers, concurrency).run())
 
 
@@ -95,7 +95,7 @@ class Together:
             self._say(OURS, sentence)
         if not self._settings.broker_url:
             self._settings = with_broker(self._settings, await self._start_redis())
-        url = address(self._settings)
+        url = self._settings.address
         broker_url = self._settings.broker_url
         self._folder.tell(Running(pid=os.getpid(), url=url, broker_url=broker_url))
         self._workers = [self._worker(name) for name in self._names]
@@ -180,14 +180,6 @@ class Together:
             self._say(OURS, "Stopping.")
         for stage in (self._server, self._workers, self._redis):
             await asyncio.gather(*(process.stop() for process in stage))
-
-
-def address(settings: Settings) -> str:
-    """Where a browser on this machine finds it."""
-    host = settings.host
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
-        host = redis_server.LOOPBACK
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _node(name: str) -> str:
