@@ -9,11 +9,12 @@ clock, so that one which a frozen Redis finds when it wakes up does nothing: who
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -35,8 +36,13 @@ CLOCK_AGE = 60.0
 """Seconds after which Redis's clock is read again before anything relies on it."""
 GROUP_LIMIT = 256
 """Scripts written at once; more would make the first of them wait for the last."""
-GROUP_BYTES = 8 * 1024 * 1024
-"""Bytes written at once; a larger batch goes alone."""
+LARGE = 256 * 1024
+"""Bytes from which an errand goes alone, after a look whether Redis answers at all, and is given
+time by its size: so a frozen Redis is noticed just as soon, and a busy one is not taken for it."""
+SLOWEST = 4 * 1024 * 1024
+"""Bytes a second that a busy Redis takes in and carries out at the least."""
+WRITTEN_AT_ONCE = 256 * 1024
+"""Bytes handed to the socket before it has to have taken them."""
 
 
 class Outcome(NamedTuple):
@@ -54,15 +60,28 @@ class Errand:
     arguments: Sequence[bytes | str]
     size: int
     started: float = field(default_factory=time.monotonic)
+    written: float | None = None
     sent_before: bool = False
     outcome: asyncio.Future[Outcome] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
     @property
+    def large(self) -> bool:
+        """It goes alone."""
+        return self.size > LARGE
+
+    @property
     def deadline(self) -> float:
-        """By our monotonic clock."""
+        """When Redis may no longer carry it out, by our monotonic clock."""
+        if self.large and self.written is not None:
+            return self.written + SENT_WITHIN + self.size / SLOWEST
         return self.started + SENT_WITHIN
+
+    @property
+    def answer_by(self) -> float:
+        """When we say that it was not sent, by our monotonic clock."""
+        return self.deadline + ANSWERED_WITHIN - SENT_WITHIN
 
 
 class Clock:
@@ -92,7 +111,7 @@ class GroupCommit:
     """One connection to Redis, and the scripts that wait for their turn on it."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._server = f"Redis at {safe_url(url)}"
         self._redis: Redis = connect(url, timeout=ANSWERED_WITHIN)
         self._connection: AbstractConnection | None = None
         self._clock = Clock()
@@ -110,25 +129,26 @@ class GroupCommit:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        self._refuse(self._waiting, "Umbel is stopping: nothing was sent.")
+        self._refuse(self._waiting, "is no longer asked, for Umbel is stopping")
         await self._redis.aclose()
 
     async def run(self, errand: Errand) -> Outcome:
         """Run one script. Raises BrokerUnavailable within 2 s, and then it never will run."""
         self._waiting.append(errand)
         self._called.set()
+        timer = asyncio.get_running_loop().call_later(ANSWERED_WITHIN, self._expire, errand, False)
         try:
-            await asyncio.wait({errand.outcome}, timeout=ANSWERED_WITHIN)
-            if not errand.outcome.done():
-                await asyncio.wait({errand.outcome}, timeout=LATE_ANSWER)
+            return await errand.outcome
         finally:
-            if not errand.outcome.done():
-                errand.outcome.cancel()
-        if errand.outcome.cancelled():
-            raise BrokerUnavailable(
-                f"Redis at {safe_url(self._url)} did not answer in time: nothing was sent."
-            )
-        return errand.outcome.result()
+            timer.cancel()
+
+    def _expire(self, errand: Errand, at_last: bool) -> None:
+        left = errand.answer_by - time.monotonic()
+        if left > 0 or not at_last:
+            loop = asyncio.get_running_loop()
+            loop.call_later(max(left, LATE_ANSWER), self._expire, errand, left <= 0)
+        else:
+            _settle(errand, error=self._refusal("did not answer in time"))
 
     async def _run(self) -> None:
         while True:
@@ -140,22 +160,16 @@ class GroupCommit:
                 except Exception as error:
                     # Whatever it is, it must not end the sending of everything after it.
                     await self._disconnect()
-                    self._refuse(
-                        group,
-                        f"Redis at {safe_url(self._url)} does not take tasks "
-                        f"({type(error).__name__}): nothing was sent.",
-                    )
+                    self._refuse(group, f"does not take tasks ({type(error).__name__})")
 
     def _next_group(self) -> list[Errand]:
         group: list[Errand] = []
-        size = 0
         while self._waiting and len(group) < GROUP_LIMIT:
-            if group and size + self._waiting[0].size > GROUP_BYTES:
+            if group and (self._waiting[0].large or group[0].large):
                 break
             errand = self._waiting.popleft()
             if not errand.outcome.done():
                 group.append(errand)
-                size += errand.size
         return group
 
     async def _send(self, group: list[Errand]) -> None:
@@ -176,26 +190,35 @@ class GroupCommit:
 
     async def _exchange(self, group: list[Errand]) -> None:
         connection = await self._connected()
+        if not self._clock.fresh or any(errand.large for errand in group):
+            await self._read_clock(connection)
         sent = time.monotonic()
-        packed: list[bytes] = []
         for errand in group:
-            packed += connection.pack_command(*self._command(errand))
-        await connection.send_packed_command(packed)
-        unknown = False
-        for errand in group:
-            try:
-                answer = await connection.read_response(disable_decoding=True)
-            except NoScriptError:
-                unknown = True
-                self._waiting.append(errand)
-            except ResponseError as error:
-                _settle(errand, error=BrokerUnavailable(f"Redis refused: {error}."))
-            else:
-                self._take(errand, answer, sent)
+            errand.written = sent
+        packed = b"".join(pack_command(self._command(errand)) for errand in group)
+        for start in range(0, len(packed), WRITTEN_AT_ONCE):
+            await connection.send_packed_command([packed[start : start + WRITTEN_AT_ONCE]])
+        unknown = [errand for errand in group if not await self._read(connection, errand, sent)]
         if unknown:
             await self._load(connection)
+            self._waiting.extendleft(reversed(unknown))
 
-    def _command(self, errand: Errand) -> tuple[bytes | str | int, ...]:
+    async def _read(self, connection: AbstractConnection, errand: Errand, sent: float) -> bool:
+        """Read one answer; says whether Redis knew the script at all."""
+        left = max(LATE_ANSWER, errand.answer_by - time.monotonic())
+        try:
+            answer = await connection.read_response(disable_decoding=True, timeout=left)
+        except NoScriptError:
+            return False
+        except ResponseError as error:
+            _settle(errand, error=self._refusal(f"refused ({error})"))
+        else:
+            if answer is None:
+                raise TimeoutError("no answer")
+            self._take(errand, answer, sent)
+        return True
+
+    def _command(self, errand: Errand) -> tuple[Any, ...]:
         deadline = self._clock.microseconds(errand.deadline)
         again = "1" if errand.sent_before else ""
         return (
@@ -218,7 +241,7 @@ class GroupCommit:
             # Its clock was set, and is known better now.
             self._waiting.append(errand)
         else:
-            _settle(errand, error=BrokerUnavailable("Redis answered too late: nothing was sent."))
+            _settle(errand, error=self._refusal("is too slow"))
 
     async def _connected(self) -> AbstractConnection:
         connection = self._connection
@@ -226,9 +249,7 @@ class GroupCommit:
             connection = await self._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
             self._connection = connection
             await self._load(connection)
-            await self._read_clock(connection)
-        elif not self._clock.fresh:
-            await self._read_clock(connection)
+            self._clock = Clock()
         return connection
 
     async def _load(self, connection: AbstractConnection) -> None:
@@ -248,9 +269,12 @@ class GroupCommit:
                 await connection.disconnect(nowait=True)
             await self._redis.connection_pool.release(connection)
 
-    def _refuse(self, errands: "deque[Errand] | list[Errand]", sentence: str) -> None:
+    def _refuse(self, errands: Iterable[Errand], cause: str) -> None:
         for errand in errands:
-            _settle(errand, error=BrokerUnavailable(sentence))
+            _settle(errand, error=self._refusal(cause))
+
+    def _refusal(self, cause: str) -> BrokerUnavailable:
+        return BrokerUnavailable(f"{self._server} {cause}: nothing was sent.")
 
 
 def _settle(

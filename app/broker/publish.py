@@ -38,7 +38,8 @@ class Publisher:
     """Sends tasks to one application's queues. Open it before, close it after."""
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+        kinds = ("task-sent", "task-multi")
+        self._channels = {kind: transport.event_channel(kind) for kind in kinds}
         self._writer = Writer(transport)
         self._commit = GroupCommit(transport.url)
 
@@ -65,20 +66,21 @@ class Publisher:
         """
         _check_size(submissions)
         seed = os.urandom(16)
-        errand = await self._errand(submissions, seed, idempotency)
+        written = await self._write(submissions, seed)
+        errand = self._errand(written, seed, idempotency)
         outcome = await self._commit.run(errand)
         if outcome.kind == "conflict":
             raise Conflict("This Idempotency-Key was used for a different request.")
         if outcome.kind == "not a list":
             raise BadInput(f"{outcome.more!r} is not a queue: Redis keeps something else there.")
-        replayed = outcome.kind == "replayed" and outcome.more != seed.hex()
-        told = bytes.fromhex(outcome.more) if replayed else seed
-        return Published(tuple(_ids(submissions, told)), replayed)
+        # The seed is ours where a lost connection made us ask twice.
+        if outcome.kind == "replayed" and outcome.more != seed.hex():
+            return Published(tuple(_ids(submissions, bytes.fromhex(outcome.more))), True)
+        return Published(tuple(one.task_id for one in written))
 
-    async def _errand(
-        self, submissions: Sequence[Submission], seed: bytes, idempotency: tuple[str, str] | None
+    def _errand(
+        self, written: Sequence[Written], seed: bytes, idempotency: tuple[str, str] | None
     ) -> Errand:
-        written = await self._write(submissions, seed)
         queues: dict[str, list[bytes]] = {}
         for one in written:
             queues.setdefault(one.queue_key, []).append(one.message)
@@ -116,9 +118,8 @@ class Publisher:
             kind, bodies = "task-sent", [written[0].event]
         else:
             kind, bodies = "task-multi", list(_lists(one.event for one in written))
-        channel = self._transport.event_channel(kind)
         return [
-            (channel, self._writer.envelope(body, kind, f"{tag}{number:012x}"))
+            (self._channels[kind], self._writer.envelope(body, kind, f"{tag}{number:012x}"))
             for number, body in enumerate(bodies)
         ]
 
