@@ -8,7 +8,7 @@ import binascii
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TypeVar
 
@@ -65,7 +65,7 @@ def exact(value: object) -> msgspec.Raw | None:
     return msgspec.Raw(_LONE_SURROGATE.sub("�", text).encode())
 
 
-def repair(kind: type[S], given: dict[object, object], reasons: Counter[str]) -> S:
+def repair(kind: type[S], given: Mapping[str, object], reasons: Counter[str]) -> S:
     """A structure of what fits; other fields are left out and counted.
 
     Raises BadInput where a field that it can't be without is missing or wrong.
@@ -116,7 +116,7 @@ def _body(payload: bytes) -> object:
     raise BadInput("serializer")
 
 
-def _plain(envelope: dict[object, object]) -> bytes:
+def _plain(envelope: Mapping[str, object]) -> bytes:
     body = envelope["body"]
     if not isinstance(body, str):
         raise BadInput("body of a wrong type")

@@ -1,20 +1,122 @@
-"""A look at what is there already: the workers and what they hold, and what waits in queues."""
+"""A look at what is there already: the workers and what they hold, and what waits in queues.
 
-from collections.abc import Iterable
+It only reads. A look is never a picture of one moment, for messages move on while it is
+taken: a task can be seen twice or not at all. Its events correct the picture, later ones too.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
+from app.broker.answers import read_held, read_reports
+from app.broker.connection import reading
+from app.broker.control import ask
+from app.broker.queued import read_queued, read_unacked
 from app.broker.transport import Transport
-from app.domain.events import Event, TaskFound
+from app.domain.events import Event, Json, TaskFound
+
+WAITING_LIMIT = 20_000
+"""Messages that one look reads: some 20 MB and half a second. The next ones to run come first."""
+PAGE = 500
+"""Messages of one LRANGE: 2 ms of the broker's time, which everybody else waits for."""
+PAGE_BYTES = 4 << 20
+"""Bytes that a page should have at most, judged by the messages before it."""
+UNACKED_PAGE = 100
+"""Entries that one HSCAN is asked for; each holds a whole message."""
 
 
 async def ask_workers(redis: Redis, transport: Transport) -> list[Event]:
-    """What all workers answer."""
-    raise NotImplementedError
+    """What all workers answer: a report of each, then what they run and hold.
+
+    Takes as long as the slowest worker that heard, at most ASK_TIMEOUT. Who does not answer
+    (a solo worker in the middle of a task) is absent. Raises BrokerUnavailable.
+    """
+
+    async def answers(method: str) -> dict[str, Json]:
+        return await ask(redis, transport, method, {})
+
+    stats, queues, registered, catalog, active, reserved, scheduled = await asyncio.gather(
+        answers("stats"),
+        answers("active_queues"),
+        answers("registered"),
+        answers("umbel_catalog"),
+        answers("active"),
+        answers("reserved"),
+        answers("scheduled"),
+    )
+    at = time.time()
+    return [
+        *read_reports(stats, queues, registered, catalog, at),
+        *read_held(active, reserved, scheduled, at),
+    ]
 
 
 async def find_waiting(
     redis: Redis, transport: Transport, queues: Iterable[str]
 ) -> list[TaskFound]:
-    """Messages that wait in these queues."""
-    raise NotImplementedError
+    """The tasks in these queues and those handed out and not acknowledged, WAITING_LIMIT in all.
+
+    Those that are handed out name no worker either: who holds them, workers say themselves.
+    Raises BrokerUnavailable.
+    """
+    found: list[TaskFound] = []
+    seen = 0
+    with reading(transport.url):
+        async for queue, message in _messages(redis, transport, queues):
+            if seen >= WAITING_LIMIT:
+                break
+            seen += 1
+            if task := read_queued(message, queue, time.time()):
+                found.append(task)
+        async for entry in unacked_entries(redis, transport, WAITING_LIMIT - seen):
+            if task := read_unacked(entry, time.time()):
+                found.append(task)
+    return found
+
+
+async def unacked_entries(redis: Redis, transport: Transport, limit: int) -> AsyncIterator[bytes]:
+    """The entries of the unacked hash, at most `limit`; those that move meanwhile may be missed."""
+    cursor, seen = 0, 0
+    while seen < limit:
+        try:
+            cursor, page = await redis.hscan(transport.unacked_key(), cursor, count=UNACKED_PAGE)
+        except ResponseError:  # somebody keeps something else under that name
+            return
+        for entry in page.values() if isinstance(page, dict) else ():
+            seen += 1
+            if seen > limit:
+                return
+            if isinstance(entry, bytes):
+                yield entry
+        if cursor == 0:
+            return
+
+
+async def _messages(
+    redis: Redis, transport: Transport, queues: Iterable[str]
+) -> AsyncIterator[tuple[str, bytes]]:
+    """Message by message, of each queue the ones that run next first."""
+    for queue in queues:
+        for key in transport.queue_keys(queue):
+            async for message in _list_from_end(redis, key):
+                yield queue, message
+
+
+async def _list_from_end(redis: Redis, key: str) -> AsyncIterator[bytes]:
+    read, size, total = 0, PAGE // 10, 0
+    while True:
+        try:
+            page = await redis.lrange(key, -(read + size), -(read + 1))
+        except ResponseError:  # no list: not a queue, whatever its name
+            return
+        for message in reversed(page):
+            if isinstance(message, bytes):
+                yield message
+        if len(page) < size:
+            return
+        read += len(page)
+        total += sum(map(len, page))
+        size = max(1, min(PAGE, PAGE_BYTES // max(1, total // read)))
