@@ -27,12 +27,16 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class Lease:
-    """The right to write task truth. `held` is by our own clock, without asking anybody."""
+    """The right to write task truth. `held` is by our own clock, without asking anybody.
+
+    `lost`: another has it. Not held and not lost: Redis is away, and nobody knows.
+    """
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
         self._token = secrets.token_hex(8)
         self._until = 0.0
+        self.lost = False
 
     @property
     def held(self) -> bool:
@@ -47,6 +51,7 @@ class Lease:
                 _RENEW, 1, LEASE_KEY, self._token, str(int(LEASE_SECONDS * 1000))
             )
         self._until = asked + LEASE_SECONDS - MARGIN_SECONDS if taken else 0.0
+        self.lost = not taken
         return bool(taken)
 
     async def release(self) -> None:

@@ -1,0 +1,121 @@
+"""Step 3: events change what is believed; the newest of it is kept in memory."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.domain.events import TaskEvent
+from app.domain.reduce import begin, reduce
+from app.domain.tasks import Task
+from app.store.rollups import Tally, TallyKey, minute_of
+
+RECENT_LIMIT = 50_000
+"""Tasks in memory, about 2 KiB each; an event about another one costs a look into the store."""
+
+_End = tuple[TallyKey, float | None, float | None]
+
+
+@dataclass(slots=True)
+class Believed:
+    """The tasks that events have changed, and by how much that changes the figures."""
+
+    tasks: list[Task] = field(default_factory=list)
+    tallies: dict[TallyKey, Tally] = field(default_factory=dict)
+
+
+class Beliefs:
+    """The tasks most recently heard of. Open ones stay longest: more will be heard of them."""
+
+    def __init__(self, limit: int = RECENT_LIMIT) -> None:
+        self._limit = limit
+        self._open: dict[str, Task] = {}
+        self._ended: dict[str, Task] = {}
+        self._places: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._open) + len(self._ended)
+
+    def find(self, task_id: str) -> Task | None:
+        """The task, if it is in memory."""
+        return self._open.get(task_id) or self._ended.get(task_id)
+
+    def missing(self, events: Iterable[TaskEvent]) -> list[str]:
+        """Ids that events tell of and that only the store may know, in their order."""
+        known, ended = self._open, self._ended
+        ids = dict.fromkeys(event.task_id for event in events)
+        return [task_id for task_id in ids if task_id not in known and task_id not in ended]
+
+    def load(self, tasks: Mapping[str, Task]) -> None:
+        """Takes in what the store knows."""
+        for task in tasks.values():
+            self._put_last(task)
+
+    def believe(self, events: Sequence[TaskEvent]) -> Believed:
+        """Lets the events change the tasks. Those of `missing` must have been loaded."""
+        known, ended = self._open, self._ended
+        changed: dict[str, Task] = {}
+        ends: dict[str, _End | None] = {}
+        for event in events:
+            task_id = event.task_id
+            task = known.get(task_id) or ended.get(task_id)
+            if task is None:
+                known[task_id] = changed[task_id] = self._begin(event)
+                ends[task_id] = None
+                continue
+            if task_id not in ends:
+                ends[task_id] = _end_of(task)
+            if reduce(task, event):
+                changed[task_id] = task
+        for task in changed.values():
+            self._put_last(task)
+        self._forget_oldest()
+        tallies: dict[TallyKey, Tally] = {}
+        for task in changed.values():
+            _count(tallies, ends[task.id], _end_of(task))
+        return Believed(list(changed.values()), tallies)
+
+    def _begin(self, event: TaskEvent) -> Task:
+        """Two tasks of one microsecond need different places in the list."""
+        task = begin(event)
+        while task.seq in self._places:
+            task.seq += 1
+        self._places.add(task.seq)
+        return task
+
+    def _put_last(self, task: Task) -> None:
+        """Puts it behind all others of its kind: they are forgotten in that order."""
+        self._open.pop(task.id, None)
+        self._ended.pop(task.id, None)
+        (self._ended if task.state.ended else self._open)[task.id] = task
+        self._places.add(task.seq)
+
+    def _forget_oldest(self) -> None:
+        for _ in range(len(self) - self._limit):
+            kind = self._ended or self._open
+            oldest = kind.pop(next(iter(kind)))
+            self._places.discard(oldest.seq)
+
+
+def _end_of(task: Task) -> _End | None:
+    """How an ended task stands in the figures."""
+    if task.finished_at is None or not task.state.ended:
+        return None
+    return TallyKey(minute_of(task.finished_at), task.name, task.state), task.runtime, task.wait
+
+
+def _count(tallies: dict[TallyKey, Tally], before: _End | None, after: _End | None) -> None:
+    """A task that ends otherwise than was believed is taken back where it was counted."""
+    if before == after:
+        return
+    if before is not None:
+        key, runtime, wait = before
+        taken = tallies.setdefault(key, Tally())
+        taken.count -= 1
+        if runtime is not None:
+            taken.runtimes -= 1
+            taken.runtime_sum -= runtime
+        if wait is not None:
+            taken.waits -= 1
+            taken.wait_sum -= wait
+    if after is not None:
+        key, runtime, wait = after
+        tallies.setdefault(key, Tally()).add(runtime=runtime, wait=wait)

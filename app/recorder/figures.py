@@ -1,0 +1,72 @@
+"""What the recorder counts of itself, and says each second."""
+
+import os
+import socket
+import time
+from collections import Counter, deque
+
+from app.feed.status import RecorderStatus
+
+RATE_SECONDS = 10
+"""Events per second are a mean over so many seconds."""
+
+
+class Figures:
+    """Counts since this recorder began, and whether it hears now."""
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.started_at = time.time()
+        self.subscribed = False
+        self.unsubscribed_because = "not connected yet"
+        self.events = 0
+        self.changes = 0
+        self.dropped = 0
+        self.blind_windows = 0
+        self.lag = 0.0
+        self.malformed: Counter[str] = Counter()
+        self._live: bool | None = None
+        self._since = self.started_at
+        self._past: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
+
+    def status(self, backlog: int, store_failing: str) -> RecorderStatus:
+        """The figures now; to be asked once a second, for the rate's sake."""
+        now = time.time()
+        live = self.subscribed and not store_failing
+        if live != self._live:
+            self._live, self._since = live, now
+        self._past.append((now, self.events))
+        return RecorderStatus(
+            recorder=self.name,
+            at=now,
+            started_at=self.started_at,
+            live=live,
+            since=self._since,
+            reason=store_failing or ("" if self.subscribed else self.unsubscribed_because),
+            subscribed=self.subscribed,
+            store=not store_failing,
+            lag=self.lag if backlog else 0.0,
+            backlog=backlog,
+            events_per_second=self._rate(),
+            events=self.events,
+            changes=self.changes,
+            dropped=self.dropped,
+            blind_windows=self.blind_windows,
+            malformed=dict(self.malformed),
+        )
+
+    def _rate(self) -> float:
+        (began, before), (now, after) = self._past[0], self._past[-1]
+        return round((after - before) / (now - began), 1) if now > began else 0.0
+
+
+def news(status: RecorderStatus) -> tuple[object, ...]:
+    """What makes a status worth announcing; the rest changes with every heartbeat."""
+    return (
+        status.live,
+        status.reason,
+        status.changes,
+        status.dropped,
+        status.blind_windows,
+        sum(status.malformed.values()),
+    )

@@ -1,0 +1,145 @@
+"""A look around: what events alone do not tell, as events for the same pipeline.
+
+On start, and whenever we were blind, we ask what is there: workers and what they hold, queues
+and what waits in them, results of the tasks that we believe open. All of it only reads.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from app.broker.connection import connect
+from app.broker.queues import find_queue_names, measure_queues
+from app.broker.results import fetch_results
+from app.broker.snapshot import ask_workers, find_waiting
+from app.broker.transport import Transport
+from app.domain.errors import BrokerUnavailable
+from app.domain.events import WorkerHeartbeat
+from app.recorder.fleet import Fleet
+from app.recorder.keep import Keeper
+from app.recorder.pipeline import Pipeline
+from app.store.tasks import open_tasks
+
+MEASURE_SECONDS = 2.0
+"""Between two measurements of the queues: one pipelined question."""
+NAMES_SECONDS = 10.0
+"""Between two searches for queues that nobody has named yet."""
+REPORT_SECONDS = 60.0
+"""Between two questions to all workers about what they are."""
+GREETING_SECONDS = 1.0
+"""Patience after a worker comes online: others of a deployment often follow at once."""
+OPEN_AT_ONCE = 500
+"""Open tasks healed at once."""
+HEAL_PAUSE_SECONDS = 0.02
+"""Between two such rounds: at most 25,000 keys a second, a few per cent of a Redis."""
+
+log = structlog.get_logger()
+
+
+class Lookout:
+    """Asks the broker and the workers, and tells the pipeline what it has found."""
+
+    def __init__(
+        self, transport: Transport, pipeline: Pipeline, fleet: Fleet, keeper: Keeper
+    ) -> None:
+        self._transport = transport
+        self._pipeline = pipeline
+        self._fleet = fleet
+        self._keeper = keeper
+        self._redis = connect(transport.url)
+        self._results = connect(transport.result_url) if transport.result_url else None
+        self._named: set[str] = set()
+        self._named_at = 0.0
+        self._greet = asyncio.Event()
+
+    async def look_around(self) -> str:
+        """All there is to see, believed and kept when this returns; says what was looked at.
+
+        Raises BrokerUnavailable.
+        """
+        workers = await ask_workers(self._redis, self._transport)
+        await self._pipeline.tell(workers)
+        queues = await self._queue_names()
+        waiting = await find_waiting(self._redis, self._transport, sorted(queues))
+        await self._pipeline.tell(waiting)
+        await self.measure()
+        healed, asked = await self._fetch_open()
+        return (
+            f"asked workers ({len(workers)} answers), {len(queues)} queues ({len(waiting)} tasks)"
+            f" and the results of {asked} open tasks ({healed} found)"
+        )
+
+    async def measure(self) -> None:
+        """Measures the queues once. Raises BrokerUnavailable."""
+        names = sorted(await self._queue_names())
+        self._pipeline.tell(await measure_queues(self._redis, self._transport, names))
+
+    async def measure_often(self) -> None:
+        """Measures the queues for ever."""
+        while True:
+            try:
+                await self.measure()
+            except BrokerUnavailable as error:
+                log.debug("queues not measured", reason=str(error))
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    def greet(self) -> None:
+        """A worker came online: it is asked soon what it is."""
+        self._greet.set()
+
+    async def ask_often(self) -> None:
+        """Asks the workers for ever: once a minute, and soon after one came online."""
+        while True:
+            try:
+                async with asyncio.timeout(REPORT_SECONDS):
+                    await self._greet.wait()
+                    await asyncio.sleep(GREETING_SECONDS)
+            except TimeoutError:
+                pass
+            self._greet.clear()
+            try:
+                self._pipeline.tell(await ask_workers(self._redis, self._transport))
+            except BrokerUnavailable as error:
+                log.debug("workers not asked", reason=str(error))
+
+    async def run_id(self) -> str:
+        """Which run of Redis answers: another one after each of its restarts.
+
+        Raises BrokerUnavailable.
+        """
+        with reading(self._transport.url):
+            found = await self._redis.info("server")
+        return str(found.get("run_id", ""))
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._redis.aclose()
+        if self._results is not None:
+            await self._results.aclose()
+
+    async def _queue_names(self) -> set[str]:
+        if time.monotonic() - self._named_at >= NAMES_SECONDS:
+            self._named = await find_queue_names(self._redis, self._transport)
+            self._named_at = time.monotonic()
+        given = {self._transport.default_queue, *self._transport.extra_queues}
+        return given | self._named | self._fleet.queue_names()
+
+    async def _fetch_open(self) -> tuple[int, int]:
+        """Results of all open tasks: how many were found, how many were asked for."""
+        if self._results is None:
+            return 0, 0
+        healed = asked = 0
+        after: int | None = None
+        while page := await self._keeper.insist(
+            open_tasks, self._keeper.db, OPEN_AT_ONCE, after
+        ):
+            after = page[-1].seq
+            asked += len(page)
+            ids = [task.id for task in page]
+            found = await fetch_results(self._results, self._transport, ids)
+            healed += len(found)
+            await self._pipeline.tell(found)
+            await asyncio.sleep(HEAL_PAUSE_SECONDS)
+        return healed, asked

@@ -1,0 +1,220 @@
+"""The five steps, tick by tick: receive ▶ translate ▶ believe ▶ keep ▶ announce."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from app.broker.subscription import Heard
+from app.broker.translate import translate
+from app.broker.transport import Transport
+from app.domain.events import (
+    Event,
+    QueueMeasured,
+    TaskEvent,
+    WorkerEvent,
+    WorkerHeartbeat,
+    WorkerLost,
+    WorkerOffline,
+    WorkerReported,
+)
+from app.domain.tasks import Task
+from app.feed.changes import Change, Kind, reset
+from app.feed.codec import encode_summary
+from app.feed.fleet import encode_queue, encode_worker
+from app.recorder.announce import Announcer, pack
+from app.recorder.believe import Beliefs, Believed
+from app.recorder.figures import Figures
+from app.recorder.fleet import Fleet
+from app.recorder.keep import Keeper
+from app.recorder.receive import Backlog
+from app.store import tasks as stored_tasks
+from app.store.blind_windows import BlindWindow
+from app.store.writer import Batch
+
+TICK_SECONDS = 0.05
+"""Changes of one task within a tick are one change: people see 20 a second as at once."""
+MESSAGES_AT_ONCE = 2_000
+"""Messages of one tick in a storm; more would keep readers waiting for one big transaction."""
+EVENTS_AT_ONCE = 5_000
+"""The same for what a look around has found."""
+GAP = "changes were lost between the store and the feed"
+
+WORKER_EVENTS = frozenset({WorkerHeartbeat, WorkerOffline, WorkerLost, WorkerReported})
+
+
+class Pipeline:
+    """Takes what was heard, and what a look around has found, through all steps in order."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        backlog: Backlog,
+        beliefs: Beliefs,
+        fleet: Fleet,
+        keeper: Keeper,
+        announcer: Announcer,
+        figures: Figures,
+    ) -> None:
+        self._transport = transport
+        self._backlog = backlog
+        self._beliefs = beliefs
+        self._fleet = fleet
+        self._keeper = keeper
+        self._announcer = announcer
+        self._figures = figures
+        self._told: deque[tuple[Sequence[Event], asyncio.Future[None]]] = deque()
+        self._windows: list[BlindWindow] = []
+        self._stats: bytes | None = None
+
+    def tell(self, events: Sequence[Event]) -> "asyncio.Future[None]":
+        """Has events that were found believed like heard ones; done when they are kept."""
+        kept = asyncio.get_running_loop().create_future()
+        for start in range(0, len(events), EVENTS_AT_ONCE) or (0,):
+            part = events[start : start + EVENTS_AT_ONCE]
+            last = start + EVENTS_AT_ONCE >= len(events)
+            self._told.append((part, kept if last else _nobody_waits()))
+        self._backlog.filled.set()
+        return kept
+
+    def note(self, window: BlindWindow) -> None:
+        """Has a blind window kept."""
+        self._windows.append(window)
+        self._backlog.filled.set()
+
+    def say(self, stats: bytes) -> None:
+        """Has the recorder's figures announced."""
+        self._stats = stats
+        self._backlog.filled.set()
+
+    def wake(self) -> None:
+        """Has a look at what may be due, such as the counts of a busy worker."""
+        self._backlog.filled.set()
+
+    async def run(self) -> None:
+        """Works for ever. Raises LeaseLost."""
+        while True:
+            await self._backlog.filled.wait()
+            began = time.monotonic()
+            await self.tick()
+            if len(self._backlog) < MESSAGES_AT_ONCE:
+                await asyncio.sleep(max(0.0, began + TICK_SECONDS - time.monotonic()))
+
+    async def drain(self) -> None:
+        """Takes all that is there through the steps."""
+        while self._backlog.filled.is_set():
+            await self.tick()
+
+    async def tick(self) -> None:
+        """One round."""
+        self._figures.lag = self._waited()
+        told, kept = self._told.popleft() if self._told else ((), None)
+        events = self._translate(self._backlog.take(MESSAGES_AT_ONCE))
+        events += told
+        if not (len(self._backlog) or self._told):
+            self._backlog.filled.clear()
+        self._note_dropped()
+        await self._take(events)
+        if kept is not None and not kept.done():
+            kept.set_result(None)
+
+    def _waited(self) -> float:
+        oldest = self._backlog.oldest_at
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest)
+
+    def _translate(self, heard: list[Heard]) -> list[Event]:
+        """Step 2."""
+        if not heard:
+            return []
+        translation = translate(heard, self._transport)
+        self._figures.events += len(translation.events)
+        self._figures.malformed.update(translation.reasons)
+        return list(translation.events)
+
+    def _note_dropped(self) -> None:
+        if dropped := self._backlog.take_dropped():
+            self._figures.dropped += dropped.messages
+            self._figures.blind_windows += 1
+            self._windows.append(
+                BlindWindow(
+                    began_at=dropped.first_at,
+                    ended_at=dropped.last_at,
+                    cause="overload",
+                    note=f"{dropped.messages} messages came faster than they could be kept",
+                )
+            )
+
+    async def _take(self, events: list[Event]) -> None:
+        """Steps 3 to 5."""
+        tasks: list[TaskEvent] = []
+        workers: list[WorkerEvent] = []
+        queues: list[QueueMeasured] = []
+        for event in events:
+            kind = type(event)
+            if kind in WORKER_EVENTS:
+                workers.append(event)  # type: ignore[arg-type]
+            elif kind is QueueMeasured:
+                queues.append(event)  # type: ignore[arg-type]
+            else:
+                tasks.append(event)  # type: ignore[arg-type]
+        await self._load(tasks)
+        believed = self._beliefs.believe(tasks)
+        await self._believe_fleet(workers, queues)
+        await self._keep(believed)
+
+    async def _load(self, tasks: list[TaskEvent]) -> None:
+        if missing := self._beliefs.missing(tasks):
+            get_many, db = stored_tasks.get_many, self._keeper.db
+            self._beliefs.load(await self._keeper.insist(get_many, db, missing))
+
+    async def _believe_fleet(self, workers: list[WorkerEvent], queues: list[QueueMeasured]) -> None:
+        taken = [self._fleet.hear(event) for event in workers]
+        if queues:
+            heads = await self._find([head for event in queues for head in event.head_ids])
+            taken += [self._fleet.measure(event, heads) for event in queues]
+        if too_many := taken.count(False):
+            self._figures.malformed["more workers or queues than are kept"] += too_many
+
+    async def _find(self, ids: list[str]) -> dict[str, Task]:
+        """Tasks of the messages that wait longest, wherever they are known."""
+        found = {task_id: self._beliefs.find(task_id) for task_id in ids}
+        heads = {task_id: task for task_id, task in found.items() if task is not None}
+        if missing := [task_id for task_id, task in found.items() if task is None]:
+            get_many, db = stored_tasks.get_many, self._keeper.db
+            heads |= await self._keeper.insist(get_many, db, missing)
+        return heads
+
+    async def _keep(self, believed: Believed) -> None:
+        batch = Batch(
+            tasks=believed.tasks,
+            workers=self._fleet.take_workers(time.time()),
+            queues=self._fleet.take_queues(),
+            tallies=believed.tallies,
+            blind_windows=self._windows,
+        )
+        self._windows = []
+        changes = self._changes(batch)
+        if changes:
+            batch.announcement = pack(changes)
+        if changes or batch.blind_windows or batch.tallies:
+            await self._keeper.keep(batch)
+        if changes:
+            self._announcer.add(changes)
+
+    def _changes(self, batch: Batch) -> list[Change]:
+        found: list[tuple[Kind, bytes]] = [("task", encode_summary(task)) for task in batch.tasks]
+        found += [("worker", encode_worker(worker)) for worker in batch.workers]
+        found += [("queue", encode_queue(queue)) for queue in batch.queues]
+        self._figures.changes += len(found)
+        if self._stats is not None:
+            found.append(("stats", self._stats))
+            self._stats = None
+        if self._announcer.gap:
+            self._announcer.gap = False
+            found.insert(0, ("reset", reset("", GAP).data))
+        ids = self._announcer.feed.give_ids(len(found)) if found else []
+        return [Change(id, kind, data) for id, (kind, data) in zip(ids, found, strict=True)]
+
+
+def _nobody_waits() -> "asyncio.Future[None]":
+    return asyncio.get_running_loop().create_future()
