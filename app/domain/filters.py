@@ -173,18 +173,14 @@ def _any_match(patterns: Sequence[str], value: str | None) -> bool:
 
 
 def _has_words(task: Task, words: Sequence[str]) -> bool:
-    call = call_text(
-        task.id, task.name, task.args, task.args_repr, task.kwargs, task.kwargs_repr
-    )
+    call = call_text(task.id, task.name, task.args, task.args_repr, task.kwargs, task.kwargs_repr)
     outcome = outcome_text(task.result, task.result_repr, task.exception)
     return has_words(words, task.id, call, outcome)
 
 
 def has_words(words: Iterable[str], task_id: str, call: str, outcome: str) -> bool:
     """Whether each word stands somewhere in the texts, or begins the id."""
-    return all(
-        word in call or word in outcome or begins_id(word, task_id) for word in words
-    )
+    return all(word in call or word in outcome or begins_id(word, task_id) for word in words)
 
 
 def begins_id(word: str, task_id: str) -> bool:
@@ -205,7 +201,7 @@ def call_text(
     An id that is a UUID is left out: it is found by its beginning, and its random digits would
     be most of the text index.
     """
-    shown_id = None if _UUID.fullmatch(task_id) else task_id
+    shown_id = None if len(task_id) == 36 and _UUID.fullmatch(task_id) else task_id
     return _searched(shown_id, name, args or args_repr, kwargs or kwargs_repr)
 
 
@@ -227,7 +223,7 @@ def _unescape(found: re.Match[str]) -> str:
 
 
 def _searched(*fields: str | None) -> str:
-    return "\n".join(fold(field[:SEARCHED_LENGTH]) for field in fields if field)
+    return fold("\n".join([field[:SEARCHED_LENGTH] for field in fields if field]))
 
 
 def _states(given: Sequence[str], errors: list[FieldError]) -> tuple[TaskState, ...]:

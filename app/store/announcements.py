@@ -41,9 +41,7 @@ def pending(db: Database) -> list[Announcement]:
     """What is committed and not yet known to be announced, in order."""
     with db.reading() as connection:
         rows = connection.execute(select(announcements).order_by(announcements.c.number))
-        return [
-            Announcement(row.payload, row.first_id, row.last_id, row.number) for row in rows
-        ]
+        return [Announcement(row.payload, row.first_id, row.last_id, row.number) for row in rows]
 
 
 def announced(db: Database, up_to: int) -> None:

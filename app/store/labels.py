@@ -1,15 +1,14 @@
 """Names of tasks, queues and workers, each kept once and numbered."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Set
 from enum import IntEnum
 
 from sqlalchemy import Connection, select
 
 from app.store.database import Database
+from app.store.rows import ID_LENGTH, clean
 from app.store.schema import labels
 
-LABEL_LENGTH = 512
-"""Characters of a name that are kept; Celery sets no limit, and nobody types longer ones."""
 LOOKED_UP = 400
 """Labels of one look-up: a statement of a length that SQLite and PostgreSQL both like."""
 
@@ -22,30 +21,35 @@ class Kind(IntEnum):
     WORKER = 3
 
 
-Label = tuple[Kind, str]
+Numbers = dict[Kind, dict[str | None, int | None]]
+"""The number of each text of each kind; None has none."""
 
 _INSERT = "INSERT INTO labels (kind, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
-def number(connection: Connection, wanted: Iterable[Label]) -> dict[Label, int]:
-    """The number of each label; those that are new get one. Needs a transaction that writes."""
-    asked = set(wanted)
-    found = _look_up(connection, asked)
+def number(connection: Connection, wanted: Mapping[Kind, Set[str]]) -> Numbers:
+    """The number of each text; those that are new get one. Needs a transaction that writes."""
+    return {kind: _number(connection, kind, texts) for kind, texts in wanted.items()}
+
+
+def _number(connection: Connection, kind: Kind, texts: Set[str]) -> dict[str | None, int | None]:
+    kept = {text: clean(text, ID_LENGTH) or "" for text in texts}
+    asked = set(kept.values())
+    found = _look_up(connection, kind, asked)
     if missing := sorted(asked - found.keys()):
-        connection.exec_driver_sql(_INSERT, [(int(kind), value) for kind, value in missing])
-        found |= _look_up(connection, missing)
-    return found
+        connection.exec_driver_sql(_INSERT, [(int(kind), value) for value in missing])
+        found |= _look_up(connection, kind, set(missing))
+    return {None: None, "": None} | {text: found[value] for text, value in kept.items()}
 
 
-def _look_up(connection: Connection, asked: Iterable[Label]) -> dict[Label, int]:
-    found: dict[Label, int] = {}
-    for kind in Kind:
-        values = [value for of, value in asked if of is kind]
-        for at in range(0, len(values), LOOKED_UP):
-            query = select(labels.c.id, labels.c.value).where(
-                labels.c.kind == int(kind), labels.c.value.in_(values[at : at + LOOKED_UP])
-            )
-            found |= {(kind, value): number for number, value in connection.execute(query)}
+def _look_up(connection: Connection, kind: Kind, asked: Set[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    values = list(asked)
+    for at in range(0, len(values), LOOKED_UP):
+        query = select(labels.c.value, labels.c.id).where(
+            labels.c.kind == int(kind), labels.c.value.in_(values[at : at + LOOKED_UP])
+        )
+        found |= {value: number for value, number in connection.execute(query)}
     return found
 
 

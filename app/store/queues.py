@@ -7,9 +7,8 @@ from sqlalchemy import Connection, Row, select
 
 from app.domain.queues import Queue
 from app.store.database import Database
-from app.store.labels import LABEL_LENGTH
 from app.store.rollups import minute_of
-from app.store.rows import clean
+from app.store.rows import ID_LENGTH, clean
 from app.store.schema import queue_minutes, queues
 
 _PUT = (
@@ -37,13 +36,13 @@ def put(connection: Connection, batch: list[Queue]) -> None:
     rows = []
     minutes = []
     for queue in batch:
-        name = clean(queue.name, LABEL_LENGTH)
+        name = clean(queue.name, ID_LENGTH)
         document = _Document(
             queue.depths,
             queue.unacked,
-            clean(queue.oldest_id, LABEL_LENGTH),
+            clean(queue.oldest_id, ID_LENGTH),
             queue.oldest_sent_at,
-            tuple(clean(consumer, LABEL_LENGTH) or "" for consumer in queue.consumers),
+            tuple(clean(consumer, ID_LENGTH) or "" for consumer in queue.consumers),
         )
         rows.append((name, queue.measured_at, msgspec.json.encode(document).decode()))
         minutes.append((minute_of(queue.measured_at), name, queue.waiting))

@@ -7,9 +7,8 @@ from sqlalchemy import Connection, func, select
 
 from app.domain.tasks import TaskState
 from app.store.database import Database
-from app.store.labels import LABEL_LENGTH, Kind, Label
-from app.store.rows import clean, state_code
-from app.store.schema import STATES, tasks
+from app.store.labels import Kind, Numbers
+from app.store.schema import STATE_CODES, STATES, tasks
 
 MINUTE = 60
 """Seconds of a rollup row."""
@@ -75,15 +74,13 @@ _ADD = (
 )
 
 
-def add(
-    connection: Connection, tallies: Mapping[TallyKey, Tally], numbers: Mapping[Label, int]
-) -> None:
+def add(connection: Connection, tallies: Mapping[TallyKey, Tally], numbers: Numbers) -> None:
     """Adds a tick's tallies to their minutes."""
     rows = [
         (
             key.minute,
-            numbers[(Kind.NAME, clean(key.name, LABEL_LENGTH) or "")] if key.name else 0,
-            state_code(key.state),
+            numbers[Kind.NAME][key.name] or 0,
+            STATE_CODES[key.state],
             tally.count,
             tally.runtimes,
             tally.runtime_sum,

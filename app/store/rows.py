@@ -1,12 +1,13 @@
 """A task as a row, and back. What the database would refuse is made harmless here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import msgspec
 
 from app.domain.tasks import Task, TaskState, Transition
-from app.store.schema import STATE_CODES, STATES, tasks
+from app.store.schema import STATES, tasks
 
 INLINE = 4 * 1024
 """Characters of a value that stand in the row: about a page of SQLite. Longer ones stand in
@@ -20,13 +21,15 @@ TEXT_LIMIT = 64 * 1024
 """Characters of a traceback or an exception; a traceback of a thousand frames is longer."""
 REPR_LIMIT = 16 * 1024
 """Characters of a repr and of a message; Celery cuts its own at about 1,024."""
-ID_LENGTH = 512
-"""Characters of an id; Celery's have 36."""
+ID_LENGTH = 1_000
+"""Characters of an id or a name; Celery sets no limit, and nobody types longer ones."""
 TRANSITIONS_LIMIT = 200
 """Steps of one story that are kept: the first few and the latest."""
 _FIRST_STEPS = 20
+STEP_LENGTH = 200
+"""Characters of a step's note where a whole story would be longer than TEXT_LIMIT."""
 _LARGEST = 2**31 - 1
-_LARGEST_SEQ = 2**63 - 1
+_LARGEST_SEQ = 2**62 - 2**41
 
 FIELDS = ("args", "kwargs", "result")
 """Values that can stand outside the row; the number of each is its place in `task_values`."""
@@ -61,14 +64,23 @@ def small(number: int | None) -> int | None:
 
 def seconds(moment: float | None) -> float | None:
     """A finite number of seconds, or None."""
-    if moment is None or moment != moment or moment in (float("inf"), float("-inf")):
-        return None
-    return float(moment)
+    return float(moment) if moment is not None and isfinite(moment) else None
 
 
 def within(seq: int) -> int:
-    """A place that fits 64 bits."""
-    return max(0, min(seq, _LARGEST_SEQ))
+    """A place that the table and the text index, which doubles it, have room for.
+
+    Places outside are of clocks centuries off; they are spread, as they would all be one.
+    """
+    if 0 <= seq <= _LARGEST_SEQ:
+        return seq
+    return _LARGEST_SEQ + (seq ^ (seq >> 41)) % 2**40
+
+
+def harmless(texts: Iterable[str | None]) -> bool:
+    """Whether `clean` would change none of them, found much faster than by calling it."""
+    together = "".join(text for text in texts if text)
+    return len(together) <= ID_LENGTH and together.isascii() and "\0" not in together
 
 
 def steps_text(transitions: list[Transition]) -> str:
@@ -76,11 +88,19 @@ def steps_text(transitions: list[Transition]) -> str:
     if len(transitions) > TRANSITIONS_LIMIT:
         latest = transitions[_FIRST_STEPS - TRANSITIONS_LIMIT :]
         transitions = transitions[:_FIRST_STEPS] + latest
-    rows = [
-        (step.state, step.at, clean(step.worker, ID_LENGTH), step.attempt, clean(step.note, REPR_LIMIT))
-        for step in transitions
-    ]
-    return _encode(rows).decode()
+    try:
+        rows = [(step.state, step.at, step.worker, step.attempt, step.note) for step in transitions]
+        text = _encode(rows).decode()
+        if len(text) <= TEXT_LIMIT:
+            return text
+    except UnicodeEncodeError:
+        pass
+    return _encode([_clean_step(step) for step in transitions]).decode()
+
+
+def _clean_step(step: Transition) -> tuple[Any, ...]:
+    note = clean(step.note, STEP_LENGTH)
+    return (step.state, step.at, clean(step.worker, STEP_LENGTH), step.attempt, note)
 
 
 def steps_of(text: str) -> list[Transition]:
@@ -141,8 +161,3 @@ def _bring_in(task: Task, bits: int, outside: Mapping[int, str]) -> None:
         if value is None and getattr(task, field + "_repr") is None:
             setattr(task, field + "_repr", getattr(task, field) + "…")
         setattr(task, field, value)
-
-
-def state_code(state: TaskState) -> int:
-    """The state as it stands in the tables."""
-    return STATE_CODES[state]

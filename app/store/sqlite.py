@@ -1,4 +1,4 @@
-"""What is SQLite's own: connections, pragmas, the lock for migrations, the upsert."""
+"""What is SQLite's own: connections, pragmas, the lock for migrations."""
 
 import fcntl
 import os
@@ -21,6 +21,10 @@ MMAP_BYTES = 256 * 1024 * 1024
 """Read through the page cache of the system, shared by all connections and processes."""
 READERS = 8
 """Connections kept open; the web reads from a bounded number of threads."""
+CHECKPOINT_PAGES = 8_000
+"""Pages of the write-ahead log (32 MiB) at which it is carried over into the file. A storm
+changes the same pages in commit after commit; the longer the log, the fewer times they are
+copied."""
 WAL_BYTES = 64 * 1024 * 1024
 """To this size the write-ahead log is cut back after a checkpoint that emptied it."""
 
@@ -33,6 +37,7 @@ _PRAGMAS = (
     f"cache_size=-{CACHE_KIB}",
     f"mmap_size={MMAP_BYTES}",
     f"journal_size_limit={WAL_BYTES}",
+    f"wal_autocheckpoint={CHECKPOINT_PAGES}",
     # Some builds overwrite what is deleted with zeros by default, which doubles retention's work.
     "secure_delete=OFF",
     "temp_store=MEMORY",

@@ -95,9 +95,7 @@ def _worker(row: Row[Any]) -> Worker:
             rest[field] = tuple(rest[field])
     catalog = None
     if row.registered is not None:
-        catalog = tuple(
-            msgspec.json.decode(row.registered, type=list[tuple[str, str | None]])
-        )
+        catalog = tuple(msgspec.json.decode(row.registered, type=list[tuple[str, str | None]]))
     return Worker(
         name=row.name,
         state=WorkerState(row.state),

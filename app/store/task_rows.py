@@ -1,0 +1,202 @@
+"""Tasks written: new ones inserted, known ones updated, the text index kept in step."""
+
+from collections.abc import Iterator, Sequence
+from random import randrange
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row
+
+from app.domain.filters import call_text, outcome_text
+from app.domain.tasks import SEQ_SHIFT, Task
+from app.store.labels import Kind, Numbers
+from app.store.rows import (
+    COLUMNS,
+    FIELDS,
+    HEAD,
+    ID_LENGTH,
+    INLINE,
+    REPR_LIMIT,
+    TEXT_LIMIT,
+    VALUE_LIMIT,
+    clean,
+    harmless,
+    seconds,
+    small,
+    steps_text,
+    within,
+)
+from app.store.schema import STATE_CODES
+from app.store.search import Changes, Texts
+
+LOOKED_UP = 400
+"""Ids of one look-up: a statement of a length that SQLite and PostgreSQL both like."""
+
+FURTHEST = 1 << (SEQ_SHIFT + 10)
+"""How far a task moves at most at a step when its place is taken: about a millisecond."""
+
+# Written as text once: building these from objects at every tick costs more than running them.
+_INSERT = f"INSERT INTO tasks ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_UPDATE = "UPDATE tasks SET " + ", ".join(f"{name} = ?" for name in COLUMNS[2:]) + " WHERE seq = ?"
+_PUT_VALUE = (
+    "INSERT INTO task_values (seq, field, value) VALUES (?, ?, ?)"
+    " ON CONFLICT (seq, field) DO UPDATE SET value = excluded.value"
+)
+_KNOWN = (
+    "SELECT tasks.id, seq, names.value, args, args_repr, kwargs, kwargs_repr,"
+    " result, result_repr, exception"
+    " FROM tasks LEFT JOIN labels AS names ON names.id = name_id WHERE tasks.id IN ({})"
+)
+_TAKEN = "SELECT seq FROM tasks WHERE seq IN ({})"
+
+Cells = list[Any]
+"""A row's cells in the order of the table's columns."""
+_STATE = COLUMNS.index("state")
+_ARGS = COLUMNS.index("args")
+_VALUES = slice(_ARGS, _ARGS + len(FIELDS))
+_REPRS = slice(_VALUES.stop, _VALUES.stop + len(FIELDS))
+_EXCEPTION = COLUMNS.index("exception")
+
+
+class _Known(NamedTuple):
+    seq: int
+    texts: Texts
+
+
+def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None:
+    """Writes tasks as they are now, and sets each one's `seq` to the place that it has."""
+    wanted = {clean(task.id, ID_LENGTH) or "": task for task in batch}
+    known = _known(connection, list(wanted))
+    for task_id, before in known.items():
+        wanted[task_id].seq = before.seq
+    _make_room(connection, [task for task_id, task in wanted.items() if task_id not in known])
+    added: list[Cells] = []
+    changed: list[Cells] = []
+    outside: list[tuple[int, int, str]] = []
+    texts = Changes()
+    for task_id, task in wanted.items():
+        cells = _cells(task_id, task, numbers, outside)
+        present = known.get(task_id)
+        texts.change(task.seq, present.texts if present else None, _texts(task, cells))
+        if present:
+            changed.append([*cells[_STATE:], task.seq])
+        else:
+            added.append(cells)
+    for statement, rows in ((_INSERT, added), (_UPDATE, changed), (_PUT_VALUE, outside)):
+        if rows:
+            # In order of their places, so that neighbours share the pages that they change.
+            connection.exec_driver_sql(statement, _in_order(statement, rows))
+    texts.write(connection)
+
+
+def _in_order(statement: str, rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    at = -1 if statement is _UPDATE else 0
+    return [tuple(row) for row in sorted(rows, key=lambda row: row[at])]
+
+
+def _texts(task: Task, cells: Cells) -> Texts:
+    args, kwargs, result = cells[_VALUES]
+    args_repr, kwargs_repr, result_repr = cells[_REPRS]
+    name = clean(task.name, ID_LENGTH)
+    return Texts(
+        call_text(cells[1], name, args, args_repr, kwargs, kwargs_repr),
+        outcome_text(result, result_repr, cells[_EXCEPTION]),
+    )
+
+
+def _known(connection: Connection, ids: list[str]) -> dict[str, _Known]:
+    return {
+        row[0]: _Known(row[1], Texts(call_text(row[0], *row[2:7]), outcome_text(*row[7:])))
+        for row in _look_up(connection, _KNOWN, ids)
+    }
+
+
+def _look_up(connection: Connection, statement: str, values: Sequence[Any]) -> Iterator[Row[Any]]:
+    for at in range(0, len(values), LOOKED_UP):
+        some = tuple(values[at : at + LOOKED_UP])
+        yield from connection.exec_driver_sql(statement.format(", ".join("?" * len(some))), some)
+
+
+def _make_room(connection: Connection, new: list[Task]) -> None:
+    """Moves new tasks whose place is taken, in the store or among them, to the next free one."""
+    for task in new:
+        task.seq = within(task.seq)
+    taken = {row[0] for row in _look_up(connection, _TAKEN, [task.seq for task in new])}
+    for task in new:
+        reach = 1
+        collided = task.seq in taken
+        while collided:
+            # Twice as far at each step, as thousands may share one moment of a coarse clock.
+            reach = min(max(2, reach * 2), FURTHEST)
+            task.seq += randrange(1, reach)
+            collided = task.seq in taken or any(_look_up(connection, _TAKEN, [task.seq]))
+        taken.add(task.seq)
+
+
+def _cells(
+    task_id: str, task: Task, numbers: Numbers, outside: list[tuple[int, int, str]]
+) -> Cells:
+    values = (task.args, task.kwargs, task.result)
+    reprs = (task.args_repr, task.kwargs_repr, task.result_repr)
+    links = (task.root_id, task.parent_id, task.group_id, task.retry_of)
+    words = (task.custom_state, task.progress_message, task.exception, task.traceback)
+    bits = 0
+    if not harmless((*values, *reprs, *links, *words)):
+        links = tuple(clean(text, ID_LENGTH) for text in links)
+        words = tuple(map(clean, words, (ID_LENGTH, REPR_LIMIT, TEXT_LIMIT, TEXT_LIMIT)))
+        values, reprs, bits = _fitting(task.seq, values, reprs, outside)
+    custom_state, progress_message, exception, traceback = words
+    root_id, *more_links = links
+    times = (
+        task.eta,
+        task.expires,
+        task.sent_at,
+        task.received_at,
+        task.started_at,
+        task.finished_at,
+        task.runtime,
+        task.progress_current,
+        task.progress_total,
+    )
+    return [
+        task.seq,
+        task_id,
+        STATE_CODES[task.state],
+        numbers[Kind.NAME][task.name],
+        numbers[Kind.QUEUE][task.queue],
+        numbers[Kind.WORKER][task.worker],
+        custom_state,
+        small(task.priority),
+        small(task.retries),
+        *(time if time is None else seconds(time) for time in times),
+        progress_message,
+        "" if root_id == task_id else root_id or None,
+        *more_links,
+        bits,
+        *values,
+        *reprs,
+        exception,
+        traceback,
+        steps_text(task.transitions),
+    ]
+
+
+Three = tuple[str | None, ...]
+
+
+def _fitting(
+    seq: int, values: Three, reprs: Three, outside: list[tuple[int, int, str]]
+) -> tuple[Three, Three, int]:
+    """Values and reprs as the row takes them; what is too long for it is added to `outside`."""
+    kept = [clean(text, VALUE_LIMIT + 1) for text in values]
+    shown = [clean(text, REPR_LIMIT) for text in reprs]
+    bits = 0
+    for place, value in enumerate(kept):
+        if value is None or len(value) <= INLINE:
+            continue
+        if len(value) > VALUE_LIMIT:
+            kept[place], shown[place] = None, shown[place] or value[:HEAD] + "…"
+        else:
+            outside.append((seq, place, value))
+            kept[place] = value[:HEAD]
+            bits |= 1 << place
+    return tuple(kept), tuple(shown), bits
