@@ -1,0 +1,119 @@
+"""Whether a submission can be sent as it stands."""
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from app.broker.message import Submission
+from app.domain.errors import BadInput, FieldError
+from app.operations.arguments import check, compile_signature, read_arguments
+from app.operations.catalog import Catalog
+
+NAME_LIMIT = 255
+"""Characters of a queue's, a task's or an id's name, as Celery's own backends allow."""
+PRIORITIES = 255
+"""The largest priority that AMQP knows; on Redis the steps below it share a list."""
+CHECKED_AT_ONCE = 200
+"""Submissions checked before others get their turn on the event loop: some 2 ms."""
+ERRORS_TOLD = 100
+"""Errors told of one batch."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_FROM_BATCH = ("body", "tasks")
+
+
+async def check_all(
+    submissions: Sequence[Submission], catalog: Catalog, *, batch: bool, checked: bool = True
+) -> None:
+    """Raises BadInput, or UnknownTaskName, that tells everything wrong with these submissions.
+
+    `checked` False: names and arguments are those of a task that has been sent before.
+    """
+    now = time.time()
+    errors: list[FieldError] = []
+    for number, given in enumerate(submissions):
+        if number and number % CHECKED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        loc = (*_FROM_BATCH, number) if batch else ("body",)
+        errors += _check_options(given, loc, now)
+        if checked:
+            errors += _check_arguments(given, catalog, loc)
+        if len(errors) >= ERRORS_TOLD:
+            break
+    if errors:
+        raise BadInput(_sentence(errors[0], batch), tuple(errors[:ERRORS_TOLD]))
+
+
+def fingerprint(submissions: Sequence[Submission]) -> str:
+    """The same for the same request. Moments are left out: "in 5 s" is another one each time."""
+    digest = blake2b(digest_size=20)
+    for given in submissions:
+        kept = (
+            given.name,
+            given.args,
+            given.kwargs,
+            given.queue,
+            given.priority,
+            given.max_retries,
+            given.task_id,
+            given.retry_of,
+        )
+        digest.update(repr(kept).encode(errors="backslashreplace"))
+    return digest.hexdigest()
+
+
+def _check_arguments(
+    given: Submission, catalog: Catalog, loc: tuple[str | int, ...]
+) -> list[FieldError]:
+    entry = catalog.find(given.name)
+    arguments = read_arguments(given.args, given.kwargs)
+    if isinstance(arguments, FieldError):
+        return [FieldError((*loc, *arguments.loc), arguments.msg)]
+    first: list[FieldError] = []
+    for schema in entry.schemas:
+        signature = compile_signature(schema)
+        errors = check(arguments, signature) if signature else []
+        if not errors:
+            return []
+        first = first or errors
+    return [FieldError((*loc, *error.loc), error.msg) for error in first]
+
+
+def _check_options(given: Submission, loc: tuple[str | int, ...], now: float) -> list[FieldError]:
+    errors: list[FieldError] = []
+
+    def wrong(field: str, msg: str) -> None:
+        errors.append(FieldError((*loc, field), msg))
+
+    for field, text in (("name", given.name), ("queue", given.queue), ("task_id", given.task_id)):
+        if text is not None and (problem := _name_problem(text)):
+            wrong(field, f"{text[:60]!r} {problem}")
+    if given.countdown is not None and given.eta is not None:
+        wrong("eta", "give either countdown or eta, not both")
+    if given.countdown is not None and given.countdown < 0:
+        wrong("countdown", f"{given.countdown} is before now; allowed: 0 seconds or more")
+    if given.expires is not None and given.expires <= now:
+        wrong("expires", "is over already; allowed: a moment in the future")
+    if given.priority is not None and not 0 <= given.priority <= PRIORITIES:
+        wrong("priority", f"{given.priority} is not one of 0 to {PRIORITIES}")
+    if given.max_retries is not None and given.max_retries < 0:
+        wrong("max_retries", f"{given.max_retries} is below 0")
+    return errors
+
+
+def _name_problem(text: str) -> str | None:
+    if not text:
+        return "is empty"
+    if len(text) > NAME_LIMIT:
+        return f"has {len(text)} characters; allowed: {NAME_LIMIT}"
+    if _CONTROL.search(text):
+        return "has control characters in it"
+    return None
+
+
+def _sentence(error: FieldError, batch: bool) -> str:
+    where = ".".join(str(step) for step in error.loc[1:])
+    what = "The batch can't be sent" if batch else "The task can't be sent"
+    return f"{what}: {where} {error.msg}."
