@@ -18,7 +18,8 @@ class Figures:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.started_at = time.time()
         self.subscribed = False
-        self.unsubscribed_because = "not connected yet"
+        self.subscribed_at = 0.0
+        self._deaf_because = "not connected yet"
         self.events = 0
         self.changes = 0
         self.dropped = 0
@@ -28,6 +29,14 @@ class Figures:
         self._live: bool | None = None
         self._since = self.started_at
         self._past: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
+
+    def hears(self) -> None:
+        """From now on all events are heard."""
+        self.subscribed, self.subscribed_at = True, time.time()
+
+    def deaf(self, reason: str) -> None:
+        """Events go unheard."""
+        self.subscribed, self._deaf_because = False, reason
 
     def status(self, backlog: int, store_failing: str) -> RecorderStatus:
         """The figures now; to be asked once a second, for the rate's sake."""
@@ -42,7 +51,7 @@ class Figures:
             started_at=self.started_at,
             live=live,
             since=self._since,
-            reason=store_failing or ("" if self.subscribed else self.unsubscribed_because),
+            reason=store_failing or ("" if self.subscribed else self._deaf_because),
             subscribed=self.subscribed,
             store=not store_failing,
             lag=self.lag if backlog else 0.0,

@@ -6,17 +6,15 @@ and what waits in them, results of the tasks that we believe open. All of it onl
 
 import asyncio
 import time
-from collections.abc import Iterable
 
 import structlog
 
-from app.broker.connection import connect
+from app.broker.connection import connect, reading
 from app.broker.queues import find_queue_names, measure_queues
 from app.broker.results import fetch_results
 from app.broker.snapshot import ask_workers, find_waiting
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
-from app.domain.events import WorkerHeartbeat
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper
 from app.recorder.pipeline import Pipeline
@@ -132,9 +130,7 @@ class Lookout:
             return 0, 0
         healed = asked = 0
         after: int | None = None
-        while page := await self._keeper.insist(
-            open_tasks, self._keeper.db, OPEN_AT_ONCE, after
-        ):
+        while page := await self._keeper.insist(open_tasks, self._keeper.db, OPEN_AT_ONCE, after):
             after = page[-1].seq
             asked += len(page)
             ids = [task.id for task in page]

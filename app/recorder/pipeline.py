@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.broker.subscription import Heard
 from app.broker.translate import translate
@@ -44,7 +44,10 @@ WORKER_EVENTS = frozenset({WorkerHeartbeat, WorkerOffline, WorkerLost, WorkerRep
 
 
 class Pipeline:
-    """Takes what was heard, and what a look around has found, through all steps in order."""
+    """Takes what was heard, and what a look around has found, through all steps in order.
+
+    `on_arrival` is called when a worker comes that has not said yet what it is.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,9 @@ class Pipeline:
         self._told: deque[tuple[Sequence[Event], asyncio.Future[None]]] = deque()
         self._windows: list[BlindWindow] = []
         self._stats: bytes | None = None
+        self._finishing = False
+        self._finished = asyncio.Event()
+        self.on_arrival: Callable[[], None] = _nothing
 
     def tell(self, events: Sequence[Event]) -> "asyncio.Future[None]":
         """Has events that were found believed like heard ones; done when they are kept."""
@@ -92,18 +98,22 @@ class Pipeline:
         self._backlog.filled.set()
 
     async def run(self) -> None:
-        """Works for ever. Raises LeaseLost."""
-        while True:
+        """Works until `finish`. Raises LeaseLost."""
+        while not self._finishing:
             await self._backlog.filled.wait()
             began = time.monotonic()
             await self.tick()
             if len(self._backlog) < MESSAGES_AT_ONCE:
                 await asyncio.sleep(max(0.0, began + TICK_SECONDS - time.monotonic()))
-
-    async def drain(self) -> None:
-        """Takes all that is there through the steps."""
-        while self._backlog.filled.is_set():
+        while len(self._backlog) or self._told:
             await self.tick()
+        self._finished.set()
+
+    async def finish(self) -> None:
+        """Takes all that is there through the steps, and ends `run`."""
+        self._finishing = True
+        self._backlog.filled.set()
+        await self._finished.wait()
 
     async def tick(self) -> None:
         """One round."""
@@ -168,6 +178,8 @@ class Pipeline:
             self._beliefs.load(await self._keeper.insist(get_many, db, missing))
 
     async def _believe_fleet(self, workers: list[WorkerEvent], queues: list[QueueMeasured]) -> None:
+        if any(_arrives(event, self._fleet) for event in workers):
+            self.on_arrival()
         taken = [self._fleet.hear(event) for event in workers]
         if queues:
             heads = await self._find([head for event in queues for head in event.head_ids])
@@ -218,3 +230,11 @@ class Pipeline:
 
 def _nobody_waits() -> "asyncio.Future[None]":
     return asyncio.get_running_loop().create_future()
+
+
+def _arrives(event: WorkerEvent, fleet: Fleet) -> bool:
+    return type(event) is WorkerHeartbeat and (event.online or event.worker not in fleet.workers)
+
+
+def _nothing() -> None:
+    return None

@@ -27,9 +27,7 @@ PING_SECONDS = 2.0
 log = structlog.get_logger()
 
 
-async def watch(
-    transport: Transport, fleet: Fleet, pipeline: Pipeline, figures: Figures
-) -> None:
+async def watch(transport: Transport, fleet: Fleet, pipeline: Pipeline, figures: Figures) -> None:
     """Looks for silent workers for ever, while we can hear at all."""
     redis = connect(transport.url)
     try:
@@ -48,7 +46,9 @@ async def watch(
                 continue
             # Only who was silent before *and* after the ping is lost.
             still = set(fleet.silent(time.time(), HEARTBEATS_MISSED, UNHEARD_SECONDS))
-            await pipeline.tell([_found(name, name in answered) for name in silent if name in still])
+            await pipeline.tell(
+                [_found(name, name in answered) for name in silent if name in still]
+            )
     finally:
         await redis.aclose()
 

@@ -1,0 +1,227 @@
+"""One recorder's time as the active one: from taking the lease to giving it up or losing it."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+from redis.asyncio import Redis
+
+from app.broker.subscription import Subscription
+from app.broker.transport import Transport
+from app.domain.errors import BrokerUnavailable, FeedUnavailable
+from app.feed.lease import RENEW_SECONDS, Lease
+from app.feed.status import encode_status, last_heard, write_status
+from app.feed.stream import feed_errors
+from app.feed.writer import Feed
+from app.recorder.announce import Announcer
+from app.recorder.believe import Beliefs
+from app.recorder.figures import Figures, news
+from app.recorder.fleet import Fleet
+from app.recorder.keep import Keeper, LeaseLost
+from app.recorder.look import Lookout
+from app.recorder.pipeline import Pipeline
+from app.recorder.receive import Backlog, receive
+from app.recorder.watch import watch
+from app.store import queues, workers
+from app.store.blind_windows import BlindWindow
+from app.store.retention import prune
+
+RECONNECT_SECONDS = 0.1
+"""Workers send what they kept back as soon as Redis is there again: we have to be there first."""
+QUIET_SECONDS = 10.0
+"""A subscription notices a dead peer within this, so what came before it was heard."""
+LOOK_AGAIN_SECONDS = 2.0
+"""After a look around that failed half way."""
+STATUS_SECONDS = 1.0
+PRUNE_SECONDS = 60.0
+PRUNE_ROWS = 500
+"""Of one transaction: short enough that no tick has to wait for it noticeably."""
+PRUNE_PAUSE_SECONDS = 0.05
+DRAIN_SECONDS = 2.0
+"""For the last events, when told to stop; and a quarter of it to announce them."""
+
+log = structlog.get_logger()
+
+
+class Session:
+    """Everything that runs while this recorder is the active one."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        keeper: Keeper,
+        redis: "Redis",
+        lease: Lease,
+        fleet: Fleet,
+        retention: float,
+    ) -> None:
+        self._transport = transport
+        self._keeper = keeper
+        self._redis = redis
+        self._lease = lease
+        self._retention = retention
+        self._figures = Figures()
+        self._backlog = Backlog()
+        self._announcer = Announcer(Feed(redis), keeper)
+        self._pipeline = Pipeline(
+            transport, self._backlog, Beliefs(), fleet, keeper, self._announcer, self._figures
+        )
+        self._lookout = Lookout(transport, self._pipeline, fleet, keeper)
+        self._pipeline.on_arrival = self._lookout.greet
+        self._fleet = fleet
+        self._run_id = ""
+
+    @classmethod
+    async def open(
+        cls, transport: Transport, keeper: Keeper, redis: "Redis", lease: Lease, retention: float
+    ) -> "Session":
+        """Reads where the last recorder left off. Raises FeedUnavailable, LeaseLost."""
+        known_workers = await keeper.insist(workers.list_all, keeper.db)
+        known_queues = await keeper.insist(queues.list_all, keeper.db)
+        fleet = Fleet(known_workers, known_queues)
+        session = cls(transport, keeper, redis, lease, fleet, retention)
+        await session._announcer.open()
+        return session
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Records until told to stop. Raises LeaseLost, and whatever should not happen."""
+        log.info("recording", recorder=self._figures.name)
+        hearing = [self._hear(), self._lookout.measure_often(), self._lookout.ask_often()]
+        hearing += [watch(self._transport, self._fleet, self._pipeline, self._figures)]
+        hearing += [self._prune_often()]
+        keeping = [self._pipeline.run(), self._announcer.run()]
+        keeping += [self._renew_lease(), self._say_status()]
+        ears, hands = _start(hearing), _start(keeping)
+        told = asyncio.create_task(stopping.wait())
+        try:
+            done, _ = await asyncio.wait([told, *ears, *hands], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {told}:
+                await task  # raises what ended it
+            await _end(ears)
+            await self._finish()
+        finally:
+            told.cancel()
+            await _end([*ears, *hands])
+            await self._lookout.close()
+
+    async def _finish(self) -> None:
+        """Takes what was heard through the steps; what does not get through stays in the outbox."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._pipeline.finish()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS / 4):
+                await self._announcer.flush()
+
+    async def _hear(self) -> None:
+        """Listens for ever; where we were blind, says so and looks around."""
+        began, cause = await self._unheard_since(), "started"
+        while True:
+            subscription = await self._subscribe()
+            window = await self._close_window(began, cause)
+            looking = asyncio.create_task(self._look(window))
+            try:
+                await receive(subscription, self._backlog)
+            except BrokerUnavailable as error:
+                log.warning("not heard any more", reason=str(error))
+                self._figures.deaf(str(error))
+            finally:
+                await _end([looking])
+                await subscription.close()
+            quiet = time.time() - QUIET_SECONDS
+            began = max(self._backlog.heard_at, self._figures.subscribed_at, quiet)
+            cause = "disconnected"
+
+    async def _subscribe(self) -> Subscription:
+        while True:
+            try:
+                subscription = await Subscription.open(self._transport)
+            except BrokerUnavailable as error:
+                self._figures.deaf(str(error))
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                self._figures.hears()
+                log.info("listening", channel=self._transport.event_pattern())
+                return subscription
+
+    async def _unheard_since(self) -> float | None:
+        try:
+            async with feed_errors():
+                return await last_heard(self._redis)
+        except FeedUnavailable:
+            return None
+
+    async def _close_window(self, began: float | None, cause: str) -> BlindWindow | None:
+        if await self._has_restarted():
+            cause = "restarted"
+        if began is None:
+            return None
+        ended = self._figures.subscribed_at
+        window = BlindWindow(began_at=min(began, ended), ended_at=ended, cause=cause)
+        self._figures.blind_windows += 1
+        self._pipeline.note(window)
+        return window
+
+    async def _has_restarted(self) -> bool:
+        """Redis is another run than before, and may have forgotten queues and results."""
+        try:
+            found = await self._lookout.run_id()
+        except BrokerUnavailable:
+            return False
+        before, self._run_id = self._run_id, found
+        return before not in ("", found)
+
+    async def _look(self, window: BlindWindow | None) -> None:
+        while True:
+            try:
+                seen = await self._lookout.look_around()
+                break
+            except BrokerUnavailable as error:
+                log.debug("looking around again", reason=str(error))
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        log.info("looked around", seen=seen)
+        if window is not None:
+            self._pipeline.note(replace(window, healed_at=time.time(), note=seen))
+
+    async def _renew_lease(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with suppress(FeedUnavailable):
+                if not await self._lease.take():
+                    raise LeaseLost
+
+    async def _say_status(self) -> None:
+        said: tuple[object, ...] = ()
+        while True:
+            status = self._figures.status(len(self._backlog), self._keeper.failing)
+            with suppress(FeedUnavailable):
+                async with feed_errors():
+                    await write_status(self._redis, status, self._figures.subscribed)
+            if news(status) != said:
+                said = news(status)
+                self._pipeline.say(encode_status(status))
+            self._pipeline.wake()
+            await asyncio.sleep(STATUS_SECONDS)
+
+    async def _prune_often(self) -> None:
+        """Deletes old tasks, a little at a time and only while nothing waits."""
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            while not len(self._backlog):
+                before = time.time() - self._retention
+                if await self._keeper.insist(prune, self._keeper.db, before, PRUNE_ROWS) == 0:
+                    break
+                await asyncio.sleep(PRUNE_PAUSE_SECONDS)
+
+
+def _start(work: list[Coroutine[None, None, None]]) -> list["asyncio.Task[None]"]:
+    return [asyncio.create_task(each) for each in work]
+
+
+async def _end(tasks: list["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
