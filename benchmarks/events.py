@@ -1,0 +1,172 @@
+"""Events per CPU-second of the recorder and of Flower, on the same published stream.
+
+Both keep history on disk. Umbel commits each tick; Flower writes all of its state whenever
+told to: shown are every 10 s, and once at its end, when a crash would lose everything.
+"""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import httpx
+import redis.asyncio
+
+from benchmarks import recording, stack
+from benchmarks.report import Figure, Result, Target
+from tests.support import Process, RedisServer, free_port
+
+COPIES = 12
+"""Of the recorded stream: some 50,000 events, so that starting up does not count."""
+RATE = 2_000
+"""Messages a second, some 3,000 events: what both can follow on one core."""
+TIMES = 4.0
+"""What is aimed at: events per CPU-second, Umbel's to Flower's."""
+LOCKED = Path(__file__).resolve().parent / "requirements-flower.txt"
+Stream = list[recording.Message]
+FLOWER = Path(__file__).resolve().parent / ".venvs" / "flower"
+
+
+@dataclass
+class Cost:
+    """Processor seconds for a stream, and the events that were seen of it."""
+
+    cpu: float
+    events: int
+
+    @property
+    def per_second(self) -> float:
+        return self.events / self.cpu
+
+
+async def run(folder: Path, rounds: int) -> Result:
+    """Rounds in turn, so that a noisy moment of the machine meets everybody."""
+    await install_flower()
+    with stack.redis(folder / "recording") as server:
+        (folder / "recording").mkdir(exist_ok=True)
+        messages = await recording.record(folder / "recording", server.url)
+    contenders: dict[str, Callable[[Path, Stream], Awaitable[Cost]]] = {
+        "Umbel's recorder": _umbel,
+        "Flower 2.2.0, saving every 10 s": lambda *given: _flower(*given, save_every=10_000),
+        "Flower 2.2.0, saving at its end": lambda *given: _flower(*given, save_every=0),
+    }
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        for place, (name, contender) in enumerate(contenders.items()):
+            inside = folder / f"{number}-{place}"
+            inside.mkdir()
+            cost = await contender(inside, messages)
+            found[name].append(cost.per_second)
+            print(f"  {name}: {cost.events:,} events in {cost.cpu:.2f} CPU-s", flush=True)
+    figures = [Figure(name, "events per CPU-second", values) for name, values in found.items()]
+    ratio = figures[0].median / max(figures[1].median, figures[2].median)
+    return Result(
+        "Events per CPU-second, with history on disk",
+        f"A stream of real workers ({recording.TASKS:,} tasks, as recorded in this run) published "
+        f"{COPIES} times at {RATE:,} messages a second; processor time of the process and its "
+        "children from the first message until everything is counted, what it saves at its end "
+        "included.",
+        figures,
+        [Target("Umbel to the faster Flower", ratio, "times", at_least=TIMES)],
+        {"flower": "2.2.0"},
+    )
+
+
+async def _umbel(folder: Path, messages: Stream) -> Cost:
+    with stack.redis(folder) as server, stack.umbel(folder, server.url, "record") as (process, _):
+        client = redis.asyncio.Redis.from_url(server.url)
+
+        async def seen() -> int:
+            found = await client.get("umbel:recorder")
+            return int(json.loads(found)["events"]) if found else 0
+
+        async def live() -> bool:
+            found = await client.get("umbel:recorder")
+            return bool(found) and bool(json.loads(found)["live"])
+
+        await stack.until(live, "the recorder listens")
+        cost = await _measure(process, server, messages, seen)
+        await client.aclose()
+        return cost
+
+
+async def _flower(folder: Path, messages: Stream, save_every: int) -> Cost:
+    with stack.redis(folder) as server:
+        port = free_port()
+        command = [str(FLOWER / "bin" / "celery"), f"--broker={server.url}", "flower"]
+        command += ["--address=127.0.0.1", f"--port={port}", "--persistent=True"]
+        command += [f"--db={folder / 'flower.db'}", f"--state_save_interval={save_every}"]
+        process = Process(command, folder / "flower.log")
+        with stack.running(process):
+            url = f"http://127.0.0.1:{port}"
+            await stack.until(lambda: stack.answers(url, "/healthcheck"), "Flower answers")
+            await stack.until(lambda: _subscribed(server), "Flower listens")
+            return await _measure(process, server, messages, lambda: _flower_seen(url))
+
+
+async def _measure(
+    process: Process,
+    server: RedisServer,
+    messages: Stream,
+    seen: Callable[[], Awaitable[int]],
+) -> Cost:
+    copies, count = recording.again(messages, COPIES)
+    already = await seen()
+    before = stack.cpu_seconds(process.pid)
+    await recording.play(server.port, [each for copy in copies for each in copy], RATE)
+
+    async def all_seen() -> bool:
+        return await seen() - already >= count
+
+    began = monotonic()
+    await stack.until(all_seen, f"all of {count} events are counted", every=0.5)
+    if (late := monotonic() - began) > 2:
+        print(f"  (behind by {late:.1f} s at the end)")
+    cpu = stack.cpu_seconds(process.pid) - before
+    return Cost(cpu + _saving(process), count)
+
+
+def _saving(process: Process) -> float:
+    """Processor seconds that it takes to stop, which is when Flower writes its state."""
+    before = stack.cpu_seconds(process.pid)
+    children = os.times()
+    process.stop(patience=60)
+    after = os.times()
+    # What a waited-for child used in all its life, less what it had used before.
+    used = after.children_user + after.children_system
+    used -= children.children_user + children.children_system
+    return max(0.0, used - before)
+
+
+async def _flower_seen(url: str) -> int:
+    async with httpx.AsyncClient(trust_env=False, timeout=30.0) as client:
+        text = (await client.get(f"{url}/metrics")).text
+    counts = re.findall(r"^flower_events_total\{[^}]*task=[^}]*\} ([\d.e+]+)$", text, re.MULTILINE)
+    return sum(int(float(count)) for count in counts)
+
+
+async def _subscribed(server: RedisServer) -> bool:
+    client = redis.asyncio.Redis.from_url(server.url)
+    found = await client.execute_command("PUBSUB", "NUMPAT")
+    await client.aclose()
+    return int(found) > 0
+
+
+async def install_flower() -> None:
+    """Flower in an environment of its own, for it has other needs than we."""
+    if (FLOWER / "bin" / "flower-is-here").exists():
+        return
+    pip = [str(FLOWER / "bin" / "python"), "-m", "pip"]
+    for command in (
+        [sys.executable, "-m", "venv", str(FLOWER)],
+        [*pip, "install", "-q", "--require-hashes", "-r", str(LOCKED)],
+    ):
+        process = await asyncio.create_subprocess_exec(*command)
+        if await process.wait():
+            raise SystemExit("Flower could not be installed; its error stands above.")
+    (FLOWER / "bin" / "flower-is-here").touch()

@@ -1,0 +1,1 @@
+"""What Umbel is compared with, written as people write it."""

@@ -1,0 +1,151 @@
+"""Results as JSON, and the tables of benchmarks/README.md, which are made of nothing else."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+README = HERE / "README.md"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured quantity: its rounds, and their median. `lower` says which way is better."""
+
+    what: str
+    unit: str
+    rounds: list[float]
+    lower: bool = False
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What was aimed at: `value` against `at_least` or `at_most`."""
+
+    what: str
+    value: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def met(self) -> bool:
+        if self.at_least is not None:
+            return self.value >= self.at_least
+        return self.at_most is not None and self.value <= self.at_most
+
+
+@dataclass(frozen=True)
+class Result:
+    """One benchmark's outcome; `how` says in a sentence or two what was done."""
+
+    title: str
+    how: str
+    figures: list[Figure]
+    targets: list[Target]
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def keep(name: str, result: Result) -> None:
+    """Writes results/NAME.json, with the machine that it was measured on."""
+    RESULTS.mkdir(exist_ok=True)
+    document = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "title": result.title,
+        "how": result.how,
+        "versions": {name: version(name) for name in ("umbel", "celery", "redis", "uvicorn")}
+        | result.versions,
+        "figures": [{**asdict(each), "median": each.median} for each in result.figures],
+        "targets": [{**asdict(each), "met": each.met} for each in result.targets],
+    }
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    for line in _table(document):
+        print(line)
+
+
+def machine() -> dict[str, str]:
+    """What the figures depend on."""
+    return {
+        "cpu": _cpu(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "redis": _redis_version(),
+        "load at the end": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+def write_tables() -> None:
+    """Puts a table for every result on file between the marks of README.md."""
+    text = README.read_text()
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    lines: list[str] = []
+    for path in sorted(RESULTS.glob("*.json")):
+        document = json.loads(path.read_text())
+        if "figures" in document:
+            lines += ["", *_table(document), ""]
+    README.write_text("\n".join([before + BEGIN, *lines, END + after]))
+
+
+def _table(document: dict) -> list[str]:  # type: ignore[type-arg]
+    found = [f"### {document['title']}", "", document["how"], ""]
+    found += ["| what | median | rounds |", "|---|---:|---|"]
+    for figure in document["figures"]:
+        rounds = f"{_short(min(figure['rounds']))} – {_short(max(figure['rounds']))}"
+        found.append(
+            f"| {figure['what']} | {_short(figure['median'])} {figure['unit']} "
+            f"| {rounds} ({len(figure['rounds'])}) |"
+        )
+    found += ["", "| aim | measured | |", "|---|---:|---|"]
+    for target in document["targets"]:
+        aim = (
+            f"at least {_short(target['at_least'])}"
+            if target["at_least"] is not None
+            else f"at most {_short(target['at_most'])}"
+        )
+        met = "met" if target["met"] else "**missed**"
+        unit = target["unit"]
+        found.append(
+            f"| {target['what']}: {aim} {unit} | {_short(target['value'])} {unit} | {met} |"
+        )
+    machine_line = ", ".join(f"{key} {value}" for key, value in document["machine"].items())
+    versions = ", ".join(f"{key} {value}" for key, value in document["versions"].items())
+    return [*found, "", f"Measured {document['measured_at']} on: {machine_line}. With {versions}."]
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _redis_version() -> str:
+    from app.cli.redis_server import find_binary
+
+    out = subprocess.run([find_binary(), "--version"], capture_output=True, text=True, check=True)
+    words: Sequence[str] = out.stdout.split()
+    return next((word.removeprefix("v=") for word in words if word.startswith("v=")), "?")

@@ -1,0 +1,191 @@
+"""`POST /tasks/add` beside the plain way, and a batch of 10,000, on one server process each."""
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import redis.asyncio
+
+from benchmarks import stack
+from benchmarks.report import Figure, Result, Target
+from tests.support import Process, free_port
+
+CONNECTIONS = 32
+SECONDS = 6.0
+WARM_UP = 2.0
+BATCH = 10_000
+TIMES = 4.0
+PER_SECOND = 20_000
+"""What is aimed at: times the plain way's requests, and tasks a second in a batch."""
+BODY = '{"x": 2, "y": 3}'
+
+
+@dataclass(frozen=True)
+class Plain:
+    """One way to write the plain endpoint."""
+
+    endpoint: str
+    sent_events: bool
+
+    @property
+    def name(self) -> str:
+        events = "with" if self.sent_events else "without"
+        return f"plain `{self.endpoint}` endpoint, {events} task-sent events"
+
+
+PLAIN = [
+    Plain("def", True),
+    Plain("def", False),
+    Plain("async def", True),
+    Plain("async def", False),
+]
+UMBEL = "Umbel, task-sent events and recorder included"
+
+
+async def run(folder: Path, rounds: int) -> Result:
+    """Rounds in turn, each contender alone on the machine."""
+    rates: dict[str, list[float]] = {name: [] for name in (UMBEL, *(each.name for each in PLAIN))}
+    p99: dict[str, list[float]] = {name: [] for name in rates}
+    batches: list[float] = []
+    for number in range(rounds):
+        for name in rates:
+            inside = folder / f"{number}-{len(rates[name])}-{abs(hash(name))}"
+            inside.mkdir()
+            found = await _measure(inside, name, batches)
+            rates[name].append(found["requests"] / found["seconds"])
+            p99[name].append(found["p99"])
+            print(f"  {name}: {rates[name][-1]:,.0f}/s, p99 {found['p99']:.1f} ms", flush=True)
+    figures = [Figure(name, "requests/s", values) for name, values in rates.items()]
+    figures += [Figure(f"{name}: p99", "ms", values, lower=True) for name, values in p99.items()]
+    figures.append(Figure(f"Umbel, batch of {BATCH:,}", "tasks/s", batches))
+    fastest = max(statistics.median(rates[each.name]) for each in PLAIN)
+    return Result(
+        "POST /tasks/add beside FastAPI with add.delay()",
+        f"One server process each, the same uvicorn options, {CONNECTIONS} connections for "
+        f"{SECONDS:g} s after {WARM_UP:g} s of warming up; no worker takes the tasks meanwhile.",
+        figures,
+        [
+            Target(
+                "Umbel to the fastest plain way",
+                statistics.median(rates[UMBEL]) / fastest,
+                "times",
+                at_least=TIMES,
+            ),
+            Target("batch", statistics.median(batches), "tasks/s", at_least=PER_SECOND),
+        ],
+    )
+
+
+async def _measure(folder: Path, name: str, batches: list[float]) -> dict[str, float]:
+    with stack.redis(folder) as server:
+        if name != UMBEL:
+            way = next(each for each in PLAIN if each.name == name)
+            with _plain(folder, server.url, way) as port:
+                return await _load(port, server.url)
+        with stack.umbel(folder, server.url, "serve") as (_, url):
+            await stack.until(lambda: stack.answers(url), "events flow")
+            # The worker registers its tasks; it reads a queue that nobody sends to.
+            with stack.worker(folder, server.url, "-c", "1", "-Q", "idle"):
+                await stack.until(lambda: _knows(url, "worker.tasks.add"), "the catalog has it")
+                found = await _load(int(url.rpartition(":")[2]), server.url)
+                batches.append(await _batch(url, server.url))
+                return found
+
+
+@contextmanager
+def _plain(folder: Path, broker_url: str, way: Plain) -> Iterator[int]:
+    port = free_port()
+    environment = {
+        "UMBEL_BROKER_URL": broker_url,
+        "PLAIN_ENDPOINT": "async" if way.endpoint.startswith("async") else "def",
+        "PLAIN_SENT_EVENTS": "yes" if way.sent_events else "no",
+    }
+    # The options that `umbel serve` gives to uvicorn.
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "benchmarks.peers.plain_api:app",
+        "--port",
+        str(port),
+    ]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--ws", "none"]
+    with stack.running(Process(command, folder / "plain.log", environment)):
+        yield port
+
+
+async def _load(port: int, broker_url: str) -> dict[str, float]:
+    url = f"http://127.0.0.1:{port}"
+
+    async def sends() -> bool:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                return (await client.post(f"{url}/tasks/add", json={"x": 2, "y": 3})).is_success
+            except httpx.HTTPError:
+                return False
+
+    await stack.until(sends, "the endpoint sends a task")
+    await _ask(port, WARM_UP)
+    await _empty_queue(broker_url)
+    found = await _ask(port, SECONDS)
+    if found["failures"]:
+        raise AssertionError(f"{found['failures']:.0f} requests failed")
+    return found
+
+
+async def _ask(port: int, seconds: float) -> dict[str, float]:
+    command = [
+        "-m",
+        "benchmarks.load",
+        str(port),
+        "/tasks/add",
+        BODY,
+        str(CONNECTIONS),
+        str(seconds),
+    ]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    found: dict[str, float] = json.loads(out)
+    return found
+
+
+async def _batch(url: str, broker_url: str) -> float:
+    """Tasks a second, from the request to its answer; and they are in the queue by then."""
+    await _empty_queue(broker_url)
+    task = {"name": "worker.tasks.add", "args": [2, 3]}
+    body = json.dumps({"tasks": [task] * BATCH}).encode()
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        began = time.perf_counter()
+        answer = await client.post(
+            f"{url}/tasks/batch", content=body, headers={"Content-Type": "application/json"}
+        )
+        taken = time.perf_counter() - began
+    answer.raise_for_status()
+    connection = redis.asyncio.Redis.from_url(broker_url)
+    queued = await connection.llen("celery")
+    await connection.aclose()
+    if queued != BATCH or len(answer.json()["task_ids"]) != BATCH:
+        raise AssertionError(f"{queued} of {BATCH} are queued")
+    print(f"  batch: {BATCH / taken:,.0f} tasks/s", flush=True)
+    return BATCH / taken
+
+
+async def _knows(url: str, name: str) -> bool:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"{url}/catalog")
+        return answer.is_success and name in answer.text
+
+
+async def _empty_queue(broker_url: str) -> None:
+    client = redis.asyncio.Redis.from_url(broker_url)
+    await client.delete("celery")
+    await client.aclose()
