@@ -14,7 +14,7 @@ eight times as much. For the same reason places must come in ascending order.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, select, text
 
 from app.domain.filters import ID_WORD_LENGTH, call_text, has_words, outcome_text
 
@@ -27,12 +27,21 @@ FIRST = (
 )
 """What the first migration makes of all this."""
 
-MATCHES = (
+ID_MATCHES = 10_000
+"""Ids that begin so and are looked at; of random ones there are far fewer."""
+
+_MATCHES = text(
     "search_matches(:words, tasks.id, names.value, tasks.args, tasks.args_repr, tasks.kwargs,"
     " tasks.kwargs_repr, tasks.result, tasks.result_repr, tasks.exception)"
 )
-"""Condition on a row joined with `names`: every word of `:words` (a line each) is in it."""
-
+_PLACES = (
+    "SELECT rowid / 2 AS seq FROM task_texts"
+    " WHERE task_texts MATCH :grams AND rowid >= :first * 2 AND rowid < :end * 2"
+)
+_IDS = (
+    "SELECT seq FROM (SELECT seq FROM tasks WHERE id >= :begins AND id < :beyond LIMIT :ids)"
+    " WHERE seq >= :first AND seq < :end"
+)
 _ADD = "INSERT INTO task_texts (rowid, text) VALUES (?, ?)"
 _REMOVE = "INSERT INTO task_texts (task_texts, rowid, text) VALUES ('delete', ?, ?)"
 
@@ -81,16 +90,36 @@ def _matches(words: str, task_id: str, *fields: str | None) -> bool:
 
 def longest(words: Sequence[str]) -> str | None:
     """The word to look up; None where each is shorter than a trigram."""
-    word = max(words, key=len)
+    word = max(words, key=len, default="")
     return word if len(word) >= GRAM else None
 
 
-def grams(word: str) -> str:
-    """A full-text query for rows that have every trigram of a word."""
+def matches(words: Sequence[str]) -> ColumnElement[bool]:
+    """Condition on a row that is joined with `names`: every word is in it."""
+    return _MATCHES.bindparams(words="\n".join(words))  # type: ignore[return-value]
+
+
+def places(word: str, first: int, end: int, descending: bool, limit: int) -> Select[tuple[int]]:
+    """The first places within bounds that have a word's trigrams, or an id that begins so.
+
+    A place can come twice, once for its call and once for its outcome.
+    """
+    statement = _PLACES
+    values = {"grams": _grams(word), "first": first, "end": end, "most": limit}
+    order = "rowid"
+    if _may_begin_id(word):
+        statement += " UNION ALL " + _IDS
+        values |= {"begins": word, "beyond": word + "g", "ids": ID_MATCHES}
+        order = "seq"
+    statement += f" ORDER BY {order} {'DESC' if descending else 'ASC'} LIMIT :most"
+    found = text(statement).bindparams(**values).columns(seq=BigInteger).subquery()
+    return select(found.c.seq)
+
+
+def _grams(word: str) -> str:
     pieces = dict.fromkeys(word[at : at + GRAM] for at in range(len(word) - GRAM + 1))
     return " AND ".join('"' + piece.replace('"', '""') + '"' for piece in pieces)
 
 
-def may_begin_id(word: str) -> bool:
-    """Whether a word could be the beginning of a UUID."""
+def _may_begin_id(word: str) -> bool:
     return len(word) >= ID_WORD_LENGTH and set(word) <= set("0123456789abcdef-")

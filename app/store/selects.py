@@ -27,6 +27,7 @@ _texts = (
 SUMMARIES: Select[Any] = select(
     *(column for column in tasks.columns if column.name not in _LONG), *_texts
 ).select_from(_joined)
+PLACES: Select[Any] = select(tasks.c.seq).select_from(_joined)
 WHOLE: Select[Any] = select(*tasks.columns, *_texts).select_from(_joined)
 
 
