@@ -130,6 +130,7 @@ class GroupCommit:
             with suppress(asyncio.CancelledError):
                 await self._task
         self._refuse(self._waiting, "is no longer asked, for Umbel is stopping")
+        await self._disconnect(nowait=False)
         await self._redis.aclose()
 
     async def run(self, errand: Errand) -> Outcome:
@@ -192,6 +193,8 @@ class GroupCommit:
         connection = await self._connected()
         if not self._clock.fresh or any(errand.large for errand in group):
             await self._read_clock(connection)
+        # Whoever was told in the meantime that nothing was sent can rely on it.
+        group = [errand for errand in group if not errand.outcome.done()]
         sent = time.monotonic()
         for errand in group:
             errand.written = sent
@@ -262,11 +265,11 @@ class GroupCommit:
         seconds, microseconds = await connection.read_response()
         self._clock.learn(sent, time.monotonic(), int(seconds) + int(microseconds) / 1_000_000)
 
-    async def _disconnect(self) -> None:
+    async def _disconnect(self, *, nowait: bool = True) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
+                await connection.disconnect(nowait=nowait)
             await self._redis.connection_pool.release(connection)
 
     def _refuse(self, errands: Iterable[Errand], cause: str) -> None:
