@@ -197,13 +197,13 @@ def _split(url: str) -> SplitResult:
         raise BadSetting(
             f"The address {safe_url(url)!r} names several servers: name the one Redis to watch."
         )
+    if "#" in url:
+        raise BadSetting("An address holds a '#': write it as %23 where it is in a password.")
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         raise BadSetting(f"The address {safe_url(url)!r} is not a URL.") from None
-    if parts.fragment:
-        raise BadSetting("An address holds a '#': write it as %23 where it is in a password.")
     return parts
 
 
