@@ -215,30 +215,16 @@ async def test_stock_receivers_hear_a_batch_as_so_many_sent_tasks(
     def hear(event: dict[str, Any]) -> None:
         found.append(event)
         state.event(event)
+        receiver.should_stop = len(found) == 251
 
     with app.connection_for_read() as connection:
         receiver = app.events.Receiver(connection, handlers={"*": hear})
-        consuming = receiver.itercapture(limit=None, timeout=None, wakeup=False)
-        next(consuming)
-
-        def subscribed() -> bool:
-            with suppress(TimeoutError):
-                connection.drain_events(timeout=0.1)
-            return client.pubsub_numpat() > 0
-
-        await asyncio.to_thread(eventually, subscribed)
-        sent = await publisher.publish(
-            [Submission(name="app.add", args=f"[{number}]") for number in range(250)]
-        )
+        capturing = asyncio.create_task(asyncio.to_thread(receiver.capture, None, 30))
+        await eventually_async(lambda: asyncio.to_thread(client.pubsub_numpat))
+        batch = [Submission(name="app.add", args=f"[{number}]") for number in range(250)]
+        sent = await publisher.publish(batch)
         single = await publisher.publish([ADD])
-
-        def drain() -> bool:
-            with suppress(TimeoutError):
-                connection.drain_events(timeout=0.1)
-            return len(found) >= 251
-
-        await asyncio.to_thread(eventually, drain)
-        consuming.close()
+        await capturing
     assert [event["uuid"] for event in found] == [*sent.task_ids, *single.task_ids]
     assert {event["type"] for event in found} == {"task-sent"}
     task = state.tasks[single.task_ids[0]]
