@@ -66,8 +66,8 @@ class Process:
             self._child = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE if self._say else None,
-                stderr=asyncio.subprocess.STDOUT if self._say else None,
+                stdout=asyncio.subprocess.PIPE if self._say is not None else None,
+                stderr=asyncio.subprocess.STDOUT if self._say is not None else None,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **(self._environment or {})},
                 start_new_session=True,
                 preexec_fn=partial(_end_with_parent, self._ways_to_stop[0][0]),
@@ -130,7 +130,7 @@ class Process:
                 os.killpg(self._child.pid, signal.SIGKILL)
 
     def _remark(self, sentence: str) -> None:
-        if self._say:
+        if self._say is not None:
             self._say(OURS, sentence)
         else:
             structlog.get_logger("umbel").warning(sentence)
