@@ -179,6 +179,7 @@ def start_worker(
     if not any(option.startswith(("-c", "--concurrency", "-P")) for option in options):
         command += ["-c", "2"]
     settings = {"UMBEL_BROKER_URL": broker_url, "CELERY_BROKER_URL": broker_url}
+    settings["CELERY_WORKER_LOGLEVEL"] = "INFO"  # what says "ready"
     process = Process(command, log, env={**settings, **(env or {})}, cwd=cwd).start()
     if wait:
 
@@ -186,5 +187,9 @@ def start_worker(
             assert process.running(), process.output()
             return " ready." in process.output()
 
-        eventually(ready)
+        try:
+            eventually(ready)
+        except AssertionError:
+            process.kill_group()
+            raise
     return process
