@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -29,6 +29,9 @@ from app.web.streams import Streams
 VERSION = version("umbel")
 DESCRIPTION = "The live control plane for Celery: every task as it happens."
 
+CANCEL_AGAIN = 0.2
+"""Seconds after which a task that was cancelled and goes on is cancelled again."""
+
 log = logging.getLogger(__name__)
 
 
@@ -45,8 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan(settings),
     )
     api_routes.install(app)
-    page = install_pages(app)
-    install_errors(app, page)
+    install_errors(app, install_pages(app))
     _install_security(app, settings)
     return app
 
@@ -62,14 +64,7 @@ def check_openness(settings: Settings) -> None:
 
 def _install_security(app: FastAPI, settings: Settings) -> None:
     names = security.known_names(settings.host, settings.allowed_hosts)
-    # The last added is the outermost: every answer gets the headers, also a refusal.
-    app.add_middleware(security.BodyLimits)
-    app.add_middleware(security.SameOrigin)
-    app.add_middleware(
-        security.KnownHosts, names=names, addresses=not is_loopback(settings.host)
-    )
-    app.add_middleware(security.HeadAsGet)
-    app.add_middleware(security.AnswerHeaders)
+    app.add_middleware(security.Gate, names=names, addresses=not is_loopback(settings.host))
 
 
 def _lifespan(settings: Settings) -> Any:
@@ -127,9 +122,10 @@ async def running(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[N
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+        while not task.done():
+            # Once is not always enough: a library may take it for the end of its own timeout.
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN)
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:

@@ -25,7 +25,7 @@ router = APIRouter(tags=["tasks"])
 
 
 @router.get(
-    "/tasks/{task_id}/events",
+    "/tasks/{task_id:path}/events",
     **documented(
         "Follow one task",
         answers={200: STREAM},

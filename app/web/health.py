@@ -5,28 +5,19 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import msgspec
-from fastapi import APIRouter, Request
 from redis.asyncio import Redis
-from starlette.responses import Response
 
 from app.broker.connection import reading
 from app.broker.transport import Transport
 from app.domain.errors import UmbelError
 from app.feed.tail import Tail
-from app.feed.times import moment
 from app.store.database import Database
-from app.web import state
-from app.web.errors import PROBLEM
-from app.web.openapi import documented
 from app.web.reading import Reading
 
 LOOK_SECONDS = 1.0
 """Between two looks; each costs one PING and one SELECT."""
 LOOK_TIMEOUT = 2.5
 """Seconds until a part that does not answer counts as away; the broker's own limit is 2."""
-
-router = APIRouter(tags=["health"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,44 +27,6 @@ class Part:
     ok: bool
     since: float
     reason: str = ""
-
-
-class PartJson(msgspec.Struct, frozen=True):
-    """Whether a part is well, since when that is so, and why not."""
-
-    ok: bool
-    since: str | None
-    reason: str | None
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """Every part that events flow through."""
-
-    status: str
-    broker: PartJson
-    store: PartJson
-    recorder: PartJson
-
-
-class NotReady(msgspec.Struct, frozen=True, kw_only=True):
-    """A problem document that also carries every part."""
-
-    type: str = "about:blank"
-    title: str = "Events are not flowing"
-    status: int = 503
-    detail: str
-    instance: str
-    broker: PartJson
-    store: PartJson
-    recorder: PartJson
-
-
-class Alive(msgspec.Struct, frozen=True):
-    """The process is up."""
-
-    status: str
-    version: str
-    started_at: str | None
 
 
 class Health:
@@ -138,41 +91,3 @@ async def _look(before: Part, ask: Callable[[], Awaitable[object]]) -> Part:
         reason = str(error)
     same = before.ok == (not reason)
     return Part(not reason, before.since if same else time.time(), reason)
-
-
-@router.get(
-    "/healthz",
-    **documented("Whether the process is up", answers={200: Alive}),
-)
-async def show_alive(request: Request) -> Response:
-    """Answers as long as the process can answer, whatever else is down."""
-    umbel = state.umbel_of(request)
-    found = Alive("ok", umbel.version, moment(umbel.started_at))
-    return Response(msgspec.json.encode(found), media_type="application/json")
-
-
-@router.get(
-    "/readyz",
-    **documented("Whether events are flowing", answers={200: Ready, 503: NotReady}),
-)
-async def show_ready(request: Request) -> Response:
-    """Broker, store and recorder, each said with since and reason; 503 unless all are well."""
-    health = state.umbel_of(request).health
-    broker, store, recorder = map(_shown, (health.broker, health.store, health.recorder))
-    if health.ready:
-        body = msgspec.json.encode(Ready("ready", broker, store, recorder))
-        return Response(body, media_type="application/json")
-    refusal = NotReady(
-        detail=health.reason,
-        instance="/readyz",
-        broker=broker,
-        store=store,
-        recorder=recorder,
-    )
-    return Response(
-        msgspec.json.encode(refusal), 503, {"Retry-After": "2"}, media_type=PROBLEM
-    )
-
-
-def _shown(part: Part) -> PartJson:
-    return PartJson(part.ok, moment(part.since), part.reason or None)

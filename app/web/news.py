@@ -5,19 +5,17 @@ would cost their product. Here each change is looked at once, and only while som
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
 
 from app.domain.tasks import TaskState
+from app.feed.codec import decode_summary
 from app.feed.tail import Tail, Tailed
 
 LOOK_SECONDS = 30.0
 """Longest sleep of the reader; a change wakes it anyway."""
-
-log = logging.getLogger(__name__)
 
 
 class _Peek(msgspec.Struct):
@@ -109,10 +107,15 @@ class News:
         if tailed.change.kind == "reset":
             self.wake_all()
         elif tailed.change.kind == "task":
-            try:
-                seen = _peek.decode(tailed.change.data)
-            except msgspec.DecodeError:
-                log.warning("A change in the feed is not a task's summary: %s", tailed.change.id)
-                return
-            for watch in self._watches.get(seen.id, ()):
-                watch.tell(tailed, seen.state.ended)
+            task_id, state = _concerns(tailed)
+            for watch in self._watches.get(task_id, ()):
+                watch.tell(tailed, state.ended)
+
+
+def _concerns(tailed: Tailed) -> tuple[str, TaskState]:
+    try:
+        seen = _peek.decode(tailed.change.data)
+    except msgspec.DecodeError:  # escapes of lone surrogates: the codec knows how to read them
+        task = decode_summary(tailed.change.data)
+        return task.id, task.state
+    return seen.id, seen.state

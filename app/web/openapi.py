@@ -13,7 +13,6 @@ from app.web.errors import PROBLEM, Problem
 
 REF = "#/components/schemas/{name}"
 STREAM = "text/event-stream"
-TEXT = "text/plain"
 
 Documented = dict[str, Any]
 
@@ -41,7 +40,8 @@ def documented(
         status: _answer(status, kind, headers if status == first else None)
         for status, kind in answers.items()
     }
-    for status in (*problems, 400, 403 if body is not None else 400, 500):
+    usual = (400, 500) if body is None else (400, 403, 500)
+    for status in (*problems, *usual):
         responses.setdefault(status, _answer(status, Problem, None))
     extra: Documented = {"parameters": list(parameters)} if parameters else {}
     if body is not None:
@@ -58,6 +58,23 @@ def documented(
     }
 
 
+def operation(tag: str, description: str, told: Documented) -> Documented:
+    """`documented` for a plain ASGI endpoint, which FastAPI knows nothing of."""
+    return {
+        "tags": [tag],
+        "summary": told["summary"],
+        "description": description,
+        "operationId": told["summary"].lower().replace(",", "").replace(" ", "_"),
+        "responses": {str(status): answer for status, answer in told["responses"].items()},
+        **told["openapi_extra"],
+    }
+
+
+def refusals(*statuses: int) -> Documented:
+    """The refusals of a plain ASGI endpoint."""
+    return {str(status): _answer(status, Problem, None) for status in statuses}
+
+
 def query(
     name: str, meaning: str, schema: Mapping[str, object], *, repeatable: bool = False
 ) -> Documented:
@@ -68,14 +85,24 @@ def query(
 
 def header(name: str, meaning: str, schema: Mapping[str, object]) -> Documented:
     """A request header."""
-    return {"name": name, "in": "header", "required": False, "description": meaning,
-            "schema": schema}
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": meaning,
+        "schema": schema,
+    }
 
 
 def path_text(name: str, meaning: str) -> Documented:
     """A part of the path."""
-    return {"name": name, "in": "path", "required": True, "description": meaning,
-            "schema": {"type": "string"}}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": meaning,
+        "schema": {"type": "string"},
+    }
 
 
 def install_openapi(app: FastAPI, plain: Mapping[str, Documented]) -> None:
@@ -90,7 +117,8 @@ def install_openapi(app: FastAPI, plain: Mapping[str, Documented]) -> None:
                 routes=app.routes,
                 tags=app.openapi_tags,
             )
-            found["paths"].update(plain)
+            for path, operations in plain.items():
+                found["paths"].setdefault(path, {}).update(operations)
             schemas = found.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(_components())
             app.openapi_schema = found

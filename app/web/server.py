@@ -77,9 +77,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def make_server(
-    app: FastAPI, ready: Callable[[], None] | None = None, **options: Any
-) -> Server:
+def make_server(app: FastAPI, ready: Callable[[], None] | None = None, **options: Any) -> Server:
     """A server for the application; `options` are uvicorn's, such as `log_config`."""
     settings: dict[str, Any] = {
         "http": "httptools",

@@ -20,8 +20,9 @@ from app.domain.filters import TaskFilter, parse_filter
 from app.feed.changes import Kind
 from app.feed.tail import Tailed
 from app.feed.times import moment
+from app.web.api.parameters import FILTER_PARAMETERS
 from app.web.errors import describe, render
-from app.web.openapi import STREAM, Documented, header, query
+from app.web.openapi import STREAM, Documented, header, query, refusals
 from app.web.state import Umbel, of_scope
 
 HEARTBEAT_SECONDS = 10.0
@@ -54,6 +55,33 @@ class Beat(msgspec.Struct, frozen=True):
     reason: str | None
 
 
+DOCUMENT: Documented = {
+    "get": {
+        "tags": ["events"],
+        "summary": "Follow everything",
+        "description": "Server-Sent Events: `task` (a task's summary), `worker`, `queue`, "
+        "`stats`, `heartbeat` (at least every 15 s, with the present id), `reset` (changes may "
+        "have been missed: read the state anew) and `bye` (the server stops: connect again). "
+        "With `Last-Event-ID` every change since follows exactly once, or else a `reset` first. "
+        "With filters of tasks only tasks are sent, unless `types` asks for more.",
+        "operationId": "follow_everything",
+        "parameters": [
+            *FILTER_PARAMETERS,
+            query("types", "Only events of these types", {"enum": list(KINDS)}, repeatable=True),
+            query("last_event_id", "The same as the header", {"type": "string"}),
+            header("Last-Event-ID", "The last id that was read", {"type": "string"}),
+        ],
+        "responses": {
+            "200": {
+                "description": "A stream without an end",
+                "content": {STREAM: {"schema": {"type": "string"}}},
+            },
+            **refusals(400, 422, 503),
+        },
+    }
+}
+
+
 class EventStream:
     """The endpoint. A reader's filter and place come from the query and Last-Event-ID."""
 
@@ -71,8 +99,13 @@ class EventStream:
             await render(problem, headers)(scope, receive, send)
 
     async def _serve(
-        self, umbel: Umbel, scope: Scope, receive: Receive, send: Send,
-        wanted: Wanted, last_id: str | None,
+        self,
+        umbel: Umbel,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        wanted: Wanted,
+        last_id: str | None,
     ) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         if scope.get("head"):

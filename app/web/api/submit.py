@@ -1,0 +1,192 @@
+"""Submitting tasks: the three samples by their own names, any task, and many at once."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from app.broker.message import Submission
+from app.domain.errors import BadInput, FieldError
+from app.domain.tasks import TaskState
+from app.operations.actor import Actor
+from app.web.api.answers import Submitted, SubmittedBatch, links_of
+from app.web.api.bodies import Add, Batch, Delay, Long, Process, Submit
+from app.web.api.decode import decode, idempotency_key, json_text, read_body
+from app.web.openapi import Documented, documented, header, operation
+from app.web.state import of_scope, umbel_of
+
+ADD = "worker.tasks.add"
+LONG = "worker.tasks.long_task"
+PROCESS = "worker.tasks.process_data"
+JSON = "application/json"
+CONTENT_TYPE = (b"content-type", JSON.encode())
+
+IDEMPOTENCY = header(
+    "Idempotency-Key",
+    "The same key with the same body gives the same answer, and is sent once, for a day",
+    {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+)
+LOCATION = {"Location": "Where the task is read"}
+PROBLEMS = (409, 413, 422, 503)
+
+router = APIRouter(tags=["submit"])
+T = TypeVar("T")
+_encode = msgspec.json.Encoder().encode
+
+
+class SubmitEndpoint(Generic[T]):
+    """Takes one kind of body and sends the task that it asks for.
+
+    A plain ASGI endpoint: the framework's layers for one request cost as much as sending does.
+    """
+
+    def __init__(self, path: str, kind: type[T], make: Callable[[T], Submission]) -> None:
+        self.path = path
+        self.kind = kind
+        self._make = make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        key = idempotency_key(request)
+        wanted = self._make(decode(await request.body(), self.kind))
+        published = await of_scope(scope).operations.submit(actor_of(scope), wanted, key)
+        task_id = published.task_ids[0]
+        links = links_of(task_id)
+        body = _encode(Submitted(task_id, TaskState.PENDING.value, links))
+        location = (b"location", links.self_.encode())
+        headers = [CONTENT_TYPE, location, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def route(self) -> Route:
+        """The endpoint at its path."""
+        return Route(self.path, self, methods=["POST"])
+
+    def document(self, summary: str, description: str) -> Documented:
+        """Its part of the OpenAPI document."""
+        told = documented(
+            summary,
+            body=self.kind,
+            answers={202: Submitted},
+            problems=PROBLEMS,
+            parameters=[IDEMPOTENCY],
+            headers=LOCATION,
+        )
+        return operation("submit", description, told)
+
+
+def _add(body: Add) -> Submission:
+    return Submission(name=ADD, args=_text([body.x, body.y]))
+
+
+def _long(body: Long) -> Submission:
+    return Submission(name=LONG, args=_text([body.seconds]))
+
+
+def _process(body: Process) -> Submission:
+    return Submission(name=PROCESS, args=_text([body.data]))
+
+
+def _any(body: Submit) -> Submission:
+    return submission(body, ("body",), time.time())
+
+
+_ENDPOINTS: tuple[tuple[SubmitEndpoint[Any], str, str], ...] = (
+    (SubmitEndpoint("/tasks/add", Add, _add), "Add two numbers", f"Sends `{ADD}`."),
+    (SubmitEndpoint("/tasks/long", Long, _long), "Sleep, with progress", f"Sends `{LONG}`."),
+    (
+        SubmitEndpoint("/tasks/process", Process, _process),
+        "Describe numbers",
+        f"Sends `{PROCESS}`.",
+    ),
+    (
+        SubmitEndpoint("/tasks", Submit, _any),
+        "Submit any registered task",
+        "The name and the arguments are checked against what online workers have registered.",
+    ),
+)
+ROUTES = [endpoint.route() for endpoint, _, _ in _ENDPOINTS]
+DOCUMENT = {
+    endpoint.path: {"post": endpoint.document(summary, description)}
+    for endpoint, summary, description in _ENDPOINTS
+}
+
+
+@router.post(
+    "/tasks/batch",
+    **documented(
+        "Submit many tasks at once",
+        body=Batch,
+        answers={202: SubmittedBatch},
+        problems=PROBLEMS,
+        parameters=[IDEMPOTENCY],
+    ),
+)
+async def submit_batch(request: Request) -> Response:
+    """All are checked, then all are sent in order; or none is."""
+    key = idempotency_key(request)
+    body = await read_body(request, Batch)
+    now = time.time()
+    submissions = [
+        submission(one, ("body", "tasks", number), now) for number, one in enumerate(body.tasks)
+    ]
+    umbel = umbel_of(request)
+    published = await umbel.operations.submit_batch(actor_of(request.scope), submissions, key)
+    answer = SubmittedBatch(published.task_ids, len(published.task_ids))
+    return Response(_encode(answer), 202, media_type=JSON)
+
+
+def submission(body: Submit, loc: Sequence[str | int], now: float) -> Submission:
+    """What a request asks to be sent. Raises BadInput."""
+    return Submission(
+        name=body.name,
+        args=json_text(body.args, list, (*loc, "args")) or "[]",
+        kwargs=json_text(body.kwargs, dict, (*loc, "kwargs")) or "{}",
+        queue=body.queue,
+        eta=start_of(body.countdown, body.eta, loc, now),
+        expires=moment_of(body.expires, (*loc, "expires"), now),
+        priority=body.priority,
+        max_retries=body.max_retries,
+        task_id=body.task_id,
+    )
+
+
+def start_of(
+    countdown: Delay | None, eta: str | None, loc: Sequence[str | int], now: float
+) -> float | None:
+    """When a task may start, in seconds since the epoch. Raises BadInput for two answers."""
+    if countdown is not None and eta is not None:
+        error = FieldError((*loc, "eta"), "give either countdown or eta, not both")
+        raise BadInput("There are two times to start at.", (error,))
+    return now + countdown if countdown is not None else moment_of(eta, (*loc, "eta"), now)
+
+
+def moment_of(given: float | str | None, loc: Sequence[str | int], now: float) -> float | None:
+    """Seconds from now, or an RFC 3339 time, in seconds since the epoch. Raises BadInput."""
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        return now + given
+    try:
+        moment = datetime.fromisoformat(given)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        allowed = "an RFC 3339 time such as 2026-11-22T18:00:00Z"
+        error = FieldError(tuple(loc), f"must be {allowed}; given was {given!a}")
+        raise BadInput("That is not a time.", (error,)) from None
+
+
+def actor_of(scope: Scope) -> Actor:
+    """Who asks: nobody is named before there is a login, but the address is known."""
+    client = scope.get("client")
+    return Actor(name="anyone", address=client[0] if client else None)
+
+
+def _text(args: list[object]) -> str:
+    return _encode(args).decode()

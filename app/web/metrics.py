@@ -1,0 +1,127 @@
+"""`GET /metrics`: the figures as Prometheus reads them, labels bounded."""
+
+from collections.abc import Iterable, Iterator
+
+from fastapi import APIRouter, Request
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from app.domain.errors import StoreUnavailable
+from app.domain.tasks import TaskState
+from app.domain.workers import WorkerState
+from app.feed.status import RecorderStatus
+from app.web.api.stats import Totals, read_totals
+from app.web.openapi import documented
+from app.web.state import Umbel, umbel_of
+
+QUEUE_LABELS = 500
+"""Queues shown one by one; the rest are one label, for a series each would be dear to keep."""
+REASON_LABELS = 50
+"""Reasons of malformed events; they are our own words, so there are few."""
+OTHERS = "(others)"
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/metrics", **documented("Figures for Prometheus", answers={200: "text/plain"}))
+async def show_metrics(request: Request) -> Response:
+    """Answers also while parts are away: `umbel_up` says which."""
+    umbel = umbel_of(request)
+    try:
+        totals = await umbel.reading(read_totals, umbel.db)
+    except StoreUnavailable:
+        totals = None
+    registry = CollectorRegistry()
+    registry.register(_Figures(umbel, totals))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Figures(Collector):
+    """One reading of everything, for one answer."""
+
+    def __init__(self, umbel: Umbel, totals: Totals | None) -> None:
+        self._umbel = umbel
+        self._totals = totals
+
+    def collect(self) -> Iterator[Metric]:
+        health = self._umbel.health
+        up = GaugeMetricFamily("umbel_up", "1 where the part is well.", labels=["part"])
+        for name in ("broker", "store", "recorder"):
+            up.add_metric([name], float(getattr(health, name).ok))
+        yield up
+        yield GaugeMetricFamily(
+            "umbel_streams_open", "Event streams open here.", value=self._umbel.streams.open
+        )
+        if self._totals is not None:
+            yield from _of_store(self._totals)
+        if (status := self._umbel.tail.recorder) is not None:
+            yield from _of_recorder(status)
+
+
+def _of_store(totals: Totals) -> Iterable[Metric]:
+    tasks = GaugeMetricFamily("umbel_tasks", "Tasks kept, by state.", labels=["state"])
+    for state in TaskState:
+        tasks.add_metric([state.value], totals.tasks.get(state, 0))
+    yield tasks
+    workers = GaugeMetricFamily("umbel_workers", "Workers known, by state.", labels=["state"])
+    for kind in WorkerState:
+        workers.add_metric([kind.value], totals.workers.get(kind, 0))
+    yield workers
+    waiting = GaugeMetricFamily(
+        "umbel_queue_waiting", "Messages that no worker has taken.", labels=["queue"]
+    )
+    unacked = GaugeMetricFamily(
+        "umbel_queue_unacked", "Messages handed out, not acknowledged.", labels=["queue"]
+    )
+    for name, depth, _ in _bounded(totals.queues):
+        waiting.add_metric([name], depth)
+    for name, _, taken in _bounded(totals.queues):
+        if taken is not None:
+            unacked.add_metric([name], taken)
+    yield waiting
+    yield unacked
+
+
+def _bounded(
+    queues: list[tuple[str, int, int | None]],
+) -> list[tuple[str, int, int | None]]:
+    if len(queues) <= QUEUE_LABELS:
+        return queues
+    rest = queues[QUEUE_LABELS:]
+    taken = [unacked for _, _, unacked in rest if unacked is not None]
+    others = (OTHERS, sum(depth for _, depth, _ in rest), sum(taken) if taken else None)
+    return [*queues[:QUEUE_LABELS], others]
+
+
+def _of_recorder(status: RecorderStatus) -> Iterable[Metric]:
+    yield GaugeMetricFamily(
+        "umbel_recorder_lag_seconds",
+        "How long the newest kept event had waited.",
+        value=status.lag,
+    )
+    yield GaugeMetricFamily(
+        "umbel_recorder_backlog", "Messages heard and not yet kept.", value=status.backlog
+    )
+    yield CounterMetricFamily(
+        "umbel_recorder_events", "Events heard since it started.", value=status.events
+    )
+    yield CounterMetricFamily(
+        "umbel_recorder_changes", "Changes announced since it started.", value=status.changes
+    )
+    yield CounterMetricFamily(
+        "umbel_recorder_dropped", "Events dropped since it started.", value=status.dropped
+    )
+    yield CounterMetricFamily(
+        "umbel_recorder_blind_windows",
+        "Times that nobody listened, since it started.",
+        value=status.blind_windows,
+    )
+    malformed = CounterMetricFamily(
+        "umbel_recorder_malformed", "Events that could not be understood.", labels=["reason"]
+    )
+    for reason, count in sorted(status.malformed.items())[:REASON_LABELS]:
+        malformed.add_metric([reason], count)
+    yield malformed
