@@ -1,5 +1,6 @@
 """The feed's Redis Stream: its key, its entries, and what reads and writes share."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -56,6 +57,17 @@ async def newest_entry(redis: "Redis") -> Change | None:
 async def has_entry(redis: "Redis", feed_id: str) -> bool:
     """The feed still holds that entry, and so all that came after it."""
     return bool(await read_entries(redis, feed_id, feed_id, 1))
+
+
+def end_if_cancelled() -> None:
+    """Raises CancelledError in a task that was cancelled and goes on all the same.
+
+    `asyncio.wait_for`, through which redis-py writes, can swallow a cancellation until
+    Python 3.12. A loop that asks Redis for ever has to ask this too.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def change_of(entry: Any) -> Change:

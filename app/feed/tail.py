@@ -14,6 +14,7 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.domain.errors import FeedUnavailable
 from app.domain.tasks import Task
 from app.feed.changes import Change, frame_of, id_order, reset
 from app.feed.codec import decode_summary
@@ -23,6 +24,7 @@ from app.feed.stream import (
     Entry,
     change_of,
     connect_feed,
+    end_if_cancelled,
     feed_errors,
     has_entry,
     newest_entry,
@@ -93,6 +95,7 @@ class Tail:
         watching = asyncio.create_task(self._watch_recorder())
         try:
             while True:
+                end_if_cancelled()
                 try:
                     await self._follow()
                 except (RedisError, OSError, TimeoutError) as error:
@@ -150,6 +153,7 @@ class Tail:
         await self._find_place()
         self._say(True, "")
         while True:
+            end_if_cancelled()
             block = int(BLOCK_SECONDS * 1000)
             after = self.head or "0-0"
             found = await self._redis.xread({STREAM: after}, count=READ_COUNT, block=block)
@@ -215,9 +219,13 @@ class Tail:
 
     async def _watch_recorder(self) -> None:
         while True:
+            end_if_cancelled()
             try:
                 async with feed_errors():
                     self.recorder = await read_status(self._redis)
-            except Exception:  # away: `_follow` says so
+            except (
+                FeedUnavailable,
+                ValueError,
+            ):  # away, which `_follow` says; or of another version
                 self.recorder = None
             await asyncio.sleep(BLOCK_SECONDS)

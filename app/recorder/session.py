@@ -42,6 +42,7 @@ PRUNE_ROWS = 500
 PRUNE_PAUSE_SECONDS = 0.05
 DRAIN_SECONDS = 2.0
 """For the last events, when told to stop; and a quarter of it to announce them."""
+CANCEL_AGAIN_SECONDS = 0.1
 
 log = structlog.get_logger()
 
@@ -222,6 +223,11 @@ def _start(work: list[Coroutine[None, None, None]]) -> list["asyncio.Task[None]"
 
 
 async def _end(tasks: list["asyncio.Task[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
+    """Cancels until they have ended: until Python 3.12 `asyncio.wait_for`, through which
+    redis-py writes, can swallow a cancellation."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_SECONDS)
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,11 +14,35 @@ from app.feed.fleet import decode_queue, decode_worker, encode_queue, encode_wor
 from app.feed.times import moment
 
 NOW = 1_795_372_577.053408
-CONTRACT = (
-    "id name state args kwargs result exception traceback queue worker priority retries eta"
-    " expires sent_at received_at started_at finished_at wait_seconds runtime_seconds progress"
-    " root_id parent_id group_id retry_of transitions links"
-).split()
+CONTRACT = [
+    "id",
+    "name",
+    "state",
+    "args",
+    "kwargs",
+    "result",
+    "exception",
+    "traceback",
+    "queue",
+    "worker",
+    "priority",
+    "retries",
+    "eta",
+    "expires",
+    "sent_at",
+    "received_at",
+    "started_at",
+    "finished_at",
+    "wait_seconds",
+    "runtime_seconds",
+    "progress",
+    "root_id",
+    "parent_id",
+    "group_id",
+    "retry_of",
+    "transitions",
+    "links",
+]
 
 
 def a_task(**more: object) -> Task:
