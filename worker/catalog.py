@@ -57,10 +57,10 @@ def catalog(tasks: Mapping[str, "Task[Any, Any]"]) -> dict[str, Entry]:
 
 def documentation(task: "Task[Any, Any]") -> str:
     """The docstring of the task's function, or its own where it is a class; else an empty text."""
-    own = inspect.getdoc(task.run)
-    if own is None and type(task).__doc__ != Task.__doc__:
-        own = inspect.cleandoc(type(task).__doc__ or "")
-    return (own or "")[:DOC_LIMIT]
+    own = getattr(task.run, "__doc__", None)
+    if not own and type(task).__doc__ != Task.__doc__:
+        own = type(task).__doc__
+    return inspect.cleandoc(own if isinstance(own, str) else "")[:DOC_LIMIT]
 
 
 def arguments(run: Callable[..., object]) -> Schema:
