@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from app.feed.changes import Change, id_order
-from app.feed.stream import DATA, KIND, STREAM, feed_errors, has_entry, newest_entry
+from app.feed.stream import STREAM, feed_errors, newest_entry
 
 FEED_BYTES = 32 * 1024 * 1024
 """What the feed may take of Redis: some 30,000 changes, hours of an ordinary day."""
@@ -15,6 +15,29 @@ TRIM_EVERY = 1024 * 1024
 """Bytes announced between two looks at the feed's size."""
 TRIM_TO = 0.9
 """Cut a little below the bound, so that not every look cuts."""
+AT_ONCE = 500
+"""Changes added in one script: Redis serves nobody else for about a millisecond."""
+
+_ADD = """
+local whole = 1
+if ARGV[1] ~= '' and #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then
+  whole = 0
+end
+for i = 2, #ARGV, 3 do
+  local added = redis.pcall('XADD', KEYS[1], ARGV[i], 'k', ARGV[i + 1], 'd', ARGV[i + 2])
+  if type(added) == 'table' and added.err then
+    if not string.find(added.err, 'equal or smaller', 1, true) then
+      return redis.error_reply(added.err)
+    end
+    if #redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i]) == 0 then
+      whole = 0
+    end
+  end
+end
+return whole
+"""
+"""Adds entries that are not there yet; 0 if the last one announced is gone, or if an id that
+Redis refuses as too small isn't there. One script costs a fifth of as many commands."""
 
 
 class Feed:
@@ -28,7 +51,8 @@ class Feed:
         self._redis = redis
         self._feed_bytes = feed_bytes
         self._last = (0, 0)
-        self._announced: str | None = None
+        self._announced = ""
+        self._add = redis.register_script(_ADD)
         self._since_trim = 0
 
     async def open(self, last_given: str | None) -> None:
@@ -36,7 +60,7 @@ class Feed:
         async with feed_errors():
             newest = await newest_entry(self._redis)
             generated = await self._last_generated()
-        self._announced = None if newest is None else newest.id
+        self._announced = "" if newest is None else newest.id
         known = [generated, last_given] if last_given else [generated]
         self._last = max([self._last, *map(id_order, known)])
 
@@ -52,21 +76,17 @@ class Feed:
         """Adds the changes in order. False: what was announced before is gone, so that readers
         have to be told `reset`. Raises FeedUnavailable; then announce the same again.
         """
-        pipeline = self._redis.pipeline(transaction=False)
-        if self._announced is not None:
-            pipeline.xrange(STREAM, self._announced, self._announced, count=1)
-        for change in changes:
-            fields = {KIND: change.kind.encode(), DATA: change.data}
-            pipeline.xadd(STREAM, fields, id=change.id)  # type: ignore[arg-type]
-        async with feed_errors():
-            answers = await pipeline.execute(raise_on_error=False)
-            whole = self._announced is None or bool(answers.pop(0))
-            whole = await self._all_there(changes, answers) and whole
-            self._since_trim += sum(len(change.data) for change in changes)
-            if self._since_trim >= TRIM_EVERY:
+        whole = True
+        for start in range(0, len(changes), AT_ONCE):
+            part = changes[start : start + AT_ONCE]
+            flat = [piece for change in part for piece in change]
+            async with feed_errors():
+                whole &= bool(await self._add(keys=[STREAM], args=[self._announced, *flat]))
+            self._announced = part[-1].id
+            self._since_trim += sum(len(change.data) for change in part)
+        if self._since_trim >= TRIM_EVERY:
+            async with feed_errors():
                 await self.trim()
-        if changes:
-            self._announced = changes[-1].id
         return whole
 
     async def trim(self) -> None:
@@ -77,16 +97,6 @@ class Feed:
             length = await self._redis.xlen(STREAM)
             keep = int(length * self._feed_bytes * TRIM_TO / taken)
             await self._redis.xtrim(STREAM, maxlen=keep, approximate=True)
-
-    async def _all_there(self, changes: Sequence[Change], answers: list[object]) -> bool:
-        """An id that Redis refuses as too small must be one that is there already."""
-        for change, answer in zip(changes, answers, strict=True):
-            if isinstance(answer, ResponseError) and "equal or smaller" in str(answer):
-                if not await has_entry(self._redis, change.id):
-                    return False
-            elif isinstance(answer, Exception):
-                raise answer
-        return True
 
     async def _last_generated(self) -> str:
         try:
