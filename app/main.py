@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.broker.connection import connect
 from app.broker.publish import Publisher
+from app.broker.transport import Transport
 from app.domain.errors import BadSetting
 from app.feed.tail import Tail
 from app.operations.operations import Operations
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 def create_app(settings: Settings) -> FastAPI:
     """The web application. Opens nothing until it is served. Raises BadSetting."""
     check_openness(settings)
+    transport = settings.transport()
     app = FastAPI(
         title="Umbel",
         version=VERSION,
@@ -45,7 +47,9 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(settings),
+        # It asks the environment for a tracer at every request; ours is `GET /metrics`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        lifespan=_lifespan(settings, transport),
     )
     api_routes.install(app)
     install_errors(app, install_pages(app))
@@ -67,19 +71,18 @@ def _install_security(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(security.Gate, names=names, addresses=not is_loopback(settings.host))
 
 
-def _lifespan(settings: Settings) -> Any:
+def _lifespan(settings: Settings, transport: Transport) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.umbel = await _open(settings, stack)
+            app.state.umbel = await _open(settings, transport, stack)
             yield
 
     return lifespan
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> Umbel:
+async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack) -> Umbel:
     """Opens every part, in the order in which one needs the other; `stack` closes them."""
-    transport = settings.transport()
     db = await asyncio.to_thread(Database.open, settings.database_url)
     stack.callback(db.close)
     reading = Reading()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from app.broker.message import Submission
-from app.domain.errors import BadInput, FieldError
+from app.domain.errors import BadInput, FieldError, UnknownTaskName
 from app.operations.arguments import check, compile_signature, read_arguments
 from app.operations.catalog import Catalog
 
@@ -67,7 +67,11 @@ def fingerprint(submissions: Sequence[Submission]) -> str:
 def _check_arguments(
     given: Submission, catalog: Catalog, loc: tuple[str | int, ...]
 ) -> list[FieldError]:
-    entry = catalog.find(given.name)
+    try:
+        entry = catalog.find(given.name)
+    except UnknownTaskName as error:
+        message = str(error)
+        raise UnknownTaskName(message, (FieldError((*loc, "name"), message),)) from None
     arguments = read_arguments(given.args, given.kwargs)
     if isinstance(arguments, FieldError):
         return [FieldError((*loc, *arguments.loc), arguments.msg)]

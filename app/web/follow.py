@@ -19,7 +19,7 @@ DONE_RETRY_MS = 3_600_000
 """A browser would connect again when the stream ends, and again: it is told to wait an hour."""
 
 # Its flag is one for the whole process and never reset; `Streams` ends our streams instead.
-AppStatus.disable_automatic_graceful_drain()
+AppStatus.enable_automatic_graceful_drain = False
 
 router = APIRouter(tags=["tasks"])
 

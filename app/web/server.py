@@ -78,11 +78,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def make_server(app: FastAPI, ready: Callable[[], None] | None = None, **options: Any) -> Server:
-    """A server for the application; `options` are uvicorn's, such as `log_config`."""
+    """A server for an application whose lifespan has begun; `options` are uvicorn's own."""
     settings: dict[str, Any] = {
         "http": "httptools",
         "ws": "none",
-        "lifespan": "on",
+        "lifespan": "off",
         "backlog": BACKLOG,
         "access_log": False,
         "server_header": False,
@@ -100,18 +100,20 @@ async def serve(
     ready: Callable[[str], None] | None = None,
     **options: Any,
 ) -> None:
-    """Serves until SIGTERM or SIGINT. Raises CannotStart where the address can't be had.
+    """Serves until SIGTERM or SIGINT. Raises CannotStart where the address can't be had, and
+    whatever a part that can't be opened raises.
 
     `ready` is called with the address once the server answers. Run it in a loop made by
     `new_loop`, which is twice as fast as Python's own.
     """
     listener = listen(host, port)
-    address = address_of(listener)
-    server = make_server(app, None if ready is None else lambda: ready(address), **options)
     try:
-        await server.serve(sockets=[listener])
-    except SystemExit:  # how uvicorn says that the application did not start
-        raise CannotStart("The server did not start; its log says why.") from None
+        # Entered here and not by uvicorn, which would print a traceback where a part that does
+        # not open says in one sentence why.
+        async with app.router.lifespan_context(app):
+            address = address_of(listener)
+            told = None if ready is None else lambda: ready(address)
+            await make_server(app, told, **options).serve(sockets=[listener])
     finally:
         listener.close()
 

@@ -128,11 +128,13 @@ class QueueList(Struct, frozen=True):
 
 
 class CatalogEntry(Struct, frozen=True):
-    """A task that can be submitted. `schema` is null where its workers can only say its name."""
+    """A task that can be submitted. `schema` is null where its workers can only say its name;
+    `schemas` are several while workers of two versions of the application run."""
 
     name: str
     doc: str | None
     schema: dict[str, Any] | None
+    schemas: list[dict[str, Any]]
     workers: list[str]
 
 

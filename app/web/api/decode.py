@@ -4,7 +4,6 @@ import json
 import re
 from collections import deque
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TypeVar, cast
 
 import msgspec
@@ -21,7 +20,6 @@ KEY_LIMIT = 255
 
 T = TypeVar("T")
 
-_AT = re.compile(r"^(.*?)(?: - at `(?:key in )?\$(.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
 _KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
@@ -95,12 +93,18 @@ def json_text(
         raise _one(full, f"{_plain(text)}{_but(given)}") from None
     except RecursionError:
         raise _one(tuple(loc), "is nested too deeply") from None
-    return data.decode()
+    # One line: frames of a stream can't have line breaks in them. Numbers stay as they are.
+    return msgspec.json.format(data, indent=-1).decode()
 
 
-@lru_cache(maxsize=64)
+_decoders: dict[type[object], msgspec.json.Decoder[object]] = {}
+
+
 def _decoder(kind: type[object]) -> msgspec.json.Decoder[object]:
-    return msgspec.json.Decoder(kind)
+    found = _decoders.get(kind)
+    if found is None:
+        found = _decoders[kind] = msgspec.json.Decoder(kind)
+    return found
 
 
 def _invalid(what: str) -> BadInput:
@@ -124,10 +128,10 @@ def _refusal(data: bytes, kind: type[object], message: str) -> BadInput:
 
 
 def _parted(message: str) -> tuple[str, tuple[str | int, ...]]:
-    found = _AT.match(message)
-    assert found is not None, "the pattern matches any text"
-    known = (found[2] or "").split("[...]")[0]  # msgspec does not tell a dictionary's key
-    return found[1], tuple(name or int(index) for name, index in _STEP.findall(known))
+    """msgspec's sentence, and the way to the value that it is about."""
+    text, _, place = message.partition(" - at `")
+    known = place.removeprefix("key in ").split("[...]")[0]  # it does not tell a dictionary's key
+    return text, tuple(name or int(index) for name, index in _STEP.findall(known))
 
 
 def _plain(text: str) -> str:
@@ -136,8 +140,8 @@ def _plain(text: str) -> str:
         if pattern.match(text):
             return "must be " + pattern.sub(words, text)
     kinds = text.removeprefix("Expected `").split("`")[0].split(" | ")
-    words = [_TYPES.get(kind, kind) for kind in kinds if (kind, "float" in kinds) != ("int", True)]
-    return "must be " + " or ".join(words)
+    named = [_TYPES.get(kind, kind) for kind in kinds if (kind, "float" in kinds) != ("int", True)]
+    return "must be " + " or ".join(named)
 
 
 def _but(given: object) -> str:
@@ -162,12 +166,11 @@ def _given(data: bytes, path: Sequence[str | int]) -> object:
 
 def _non_finite(data: bytes) -> tuple[str | int, ...] | None:
     """Where the first NaN or Infinity stands, which JSON does not have but Python writes."""
-    found: list[object] = []
     try:
-        document = json.loads(data, parse_constant=lambda word: found.append(word) or _MISSING)
+        document = json.loads(data, parse_constant=lambda _: _MISSING)
     except (ValueError, RecursionError):
         return None
-    return _path_to(document) if found else None
+    return _path_to(document)
 
 
 def _path_to(document: object) -> tuple[str | int, ...] | None:

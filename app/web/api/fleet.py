@@ -1,6 +1,5 @@
 """Workers and queues, and the tasks that can be submitted to them."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -8,9 +7,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.domain.errors import NotFound
-from app.domain.events import Json
-from app.domain.workers import Worker, WorkerState
 from app.feed.fleet import QueueJson, WorkerJson, encode_queue, encode_worker
+from app.operations.catalog import Entry
 from app.store import queues, workers
 from app.web.api.answers import CatalogEntry, CatalogList, QueueList, WorkerList
 from app.web.openapi import documented, path_text
@@ -83,23 +81,11 @@ async def show_queue(request: Request) -> Response:
 )
 async def list_catalog(request: Request) -> Response:
     """Every task that an online worker has registered, with a JSON Schema of its arguments."""
-    umbel = umbel_of(request)
-    found = await umbel.reading(workers.list_all, umbel.db)
-    return Response(msgspec.json.encode(CatalogList(_catalog(found))), media_type=JSON)
+    catalog = await umbel_of(request).operations.catalog()
+    found = [_entry(entry) for entry in catalog.entries.values()]
+    return Response(msgspec.json.encode(CatalogList(found)), media_type=JSON)
 
 
-def _catalog(found: Iterable[Worker]) -> list[CatalogEntry]:
-    documents: dict[str, Json | None] = {}
-    owners: dict[str, list[str]] = {}
-    for worker in found:
-        if worker.state is not WorkerState.ONLINE:
-            continue
-        for name, document in worker.catalog or ():
-            documents[name] = documents.get(name) or document
-            owners.setdefault(name, []).append(worker.name)
-    return [_entry(name, document, owners[name]) for name, document in sorted(documents.items())]
-
-
-def _entry(name: str, document: Json | None, owners: list[str]) -> CatalogEntry:
-    told: dict[str, Any] = msgspec.json.decode(document) if document else {}
-    return CatalogEntry(name, told.get("doc"), told.get("schema"), owners)
+def _entry(entry: Entry) -> CatalogEntry:
+    told: list[dict[str, Any]] = [msgspec.json.decode(schema) for schema in entry.schemas]
+    return CatalogEntry(entry.name, entry.doc, told[0] if told else None, told, list(entry.workers))
