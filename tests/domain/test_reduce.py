@@ -276,6 +276,13 @@ def test_the_runtime_tells_better_when_it_began_than_the_start_event() -> None:
     assert task.started_at == 1.5
 
 
+def test_times_of_a_measured_run_add_up_whatever_the_backend_said_first() -> None:
+    task = after(sent(1), received(2), stored(4.5, "SUCCESS"), succeeded(5, runtime=2.5))
+
+    assert (task.started_at, task.finished_at, task.runtime) == (2.5, 5, 2.5)
+    assert [step.at for step in task.transitions] == [1, 2, 5]
+
+
 def test_a_true_result_stands_beside_the_shortened_one() -> None:
     task = after(
         started(3), succeeded(4, result="{'a': 1}"), stored(4, "SUCCESS", result='{"a":1}')
