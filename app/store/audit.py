@@ -42,8 +42,8 @@ def record(db: Database, entry: AuditEntry) -> int:
         "outcome_at": entry.outcome_at,
     }
     with db.writing() as connection:
-        result = connection.execute(insert(audit), values)
-        return int(result.inserted_primary_key[0])
+        number: int = connection.execute(insert(audit).returning(audit.c.id), values).scalar_one()
+        return number
 
 
 def outcome(db: Database, entry_id: int, outcome: str, at: float) -> None:

@@ -49,7 +49,7 @@ def _look_up(connection: Connection, kind: Kind, asked: Set[str]) -> dict[str, i
         query = select(labels.c.value, labels.c.id).where(
             labels.c.kind == int(kind), labels.c.value.in_(values[at : at + LOOKED_UP])
         )
-        found |= {value: number for value, number in connection.execute(query)}
+        found.update((value, number) for value, number in connection.execute(query))
     return found
 
 

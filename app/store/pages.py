@@ -12,7 +12,7 @@ from app.store.cursors import Place, parse_cursor, print_cursor
 from app.store.database import Database
 from app.store.schema import tasks
 from app.store.selects import PLACES, SUMMARIES, read_summaries
-from app.store.ways import Bounds, Narrowed, Way, best, extent, narrow
+from app.store.ways import Bounds, Narrowed, best, extent, narrow
 
 MAX_PAGE = 500
 """Tasks of one page; a script that wants more follows the cursor."""

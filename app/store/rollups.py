@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 
 from app.domain.tasks import TaskState
 from app.store.database import Database
 from app.store.labels import Kind, Numbers
-from app.store.schema import STATE_CODES, STATES, tasks
+from app.store.schema import STATE_CODES, STATES, labels, rollups, state_counts
 
 MINUTE = 60
 """Seconds of a rollup row."""
+_LAST_MINUTE = 32_503_680_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,6 @@ def minute_of(moment: float) -> int:
     return int(moment // MINUTE) * MINUTE
 
 
-def counts(db: Database) -> dict[TaskState, int]:
-    """About how many tasks are in each state."""
-    query = select(tasks.c.state, func.count()).group_by(tasks.c.state)
-    with db.reading() as connection:
-        return {STATES[code]: n for code, n in connection.execute(query)}
-
-
 _ADD = (
     "INSERT INTO rollups (minute, name_id, state, count, runtimes, runtime_sum, runtime_max,"
     " waits, wait_sum, wait_max) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -78,7 +73,7 @@ def add(connection: Connection, tallies: Mapping[TallyKey, Tally], numbers: Numb
     """Adds a tick's tallies to their minutes."""
     rows = [
         (
-            key.minute,
+            max(0, min(key.minute, _LAST_MINUTE)),
             numbers[Kind.NAME][key.name] or 0,
             STATE_CODES[key.state],
             tally.count,
@@ -93,3 +88,56 @@ def add(connection: Connection, tallies: Mapping[TallyKey, Tally], numbers: Numb
     ]
     if rows:
         connection.exec_driver_sql(_ADD, rows)
+
+
+def counts(db: Database) -> dict[TaskState, int]:
+    """How many tasks are in each state, exactly."""
+    query = select(state_counts.c.state, state_counts.c.count)
+    with db.reading() as connection:
+        found = {STATES[code]: count for code, count in connection.execute(query)}
+    return {state: found.get(state, 0) for state in TaskState}
+
+
+def series(
+    db: Database, since: float, until: float, step: int = MINUTE
+) -> list[tuple[TallyKey, Tally]]:
+    """What ended from `since` on and before `until`, by `step` seconds (whole minutes), name and
+    state, in order of time. `minute` is then the first second of its step."""
+    minute = (rollups.c.minute - rollups.c.minute % step).label("minute")
+    with db.reading() as connection:
+        rows = connection.execute(_sums(since, until, minute).order_by(minute)).mappings()
+        return [
+            (TallyKey(row["minute"], row["name"], STATES[row["state"]]), _tally(row))
+            for row in rows
+        ]
+
+
+def by_name(db: Database, since: float, until: float) -> dict[str | None, dict[TaskState, Tally]]:
+    """What ended in that time by name and state: the slowest, the most often failing."""
+    found: dict[str | None, dict[TaskState, Tally]] = {}
+    with db.reading() as connection:
+        for row in connection.execute(_sums(since, until)).mappings():
+            found.setdefault(row["name"], {})[STATES[row["state"]]] = _tally(row)
+    return found
+
+
+_SUMMED = ("count", "runtimes", "runtime_sum", "waits", "wait_sum")
+_GREATEST = ("runtime_max", "wait_max")
+
+
+def _sums(since: float, until: float, *by: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    key = (*by, rollups.c.name_id, rollups.c.state)
+    sums = [func.sum(rollups.c[name]).label(name) for name in _SUMMED]
+    greatest = [func.max(rollups.c[name]).label(name) for name in _GREATEST]
+    name = func.max(labels.c.value).label("name")
+    query = (
+        select(*by, name, rollups.c.state, *sums, *greatest)
+        .select_from(rollups.outerjoin(labels, labels.c.id == rollups.c.name_id))
+        .where(rollups.c.minute >= since, rollups.c.minute < until)
+        .group_by(*key)
+    )
+    return query
+
+
+def _tally(row: RowMapping) -> Tally:
+    return Tally(**{name: row[name] for name in (*_SUMMED, *_GREATEST)})

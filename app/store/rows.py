@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 
 import msgspec
+from sqlalchemy import RowMapping
 
 from app.domain.tasks import Task, TaskState, Transition
 from app.store.schema import STATES, tasks
@@ -111,7 +112,7 @@ def steps_of(text: str) -> list[Transition]:
     ]
 
 
-def to_task(row: Mapping[str, Any], outside: Mapping[int, str], *, whole: bool) -> Task:
+def to_task(row: RowMapping, outside: Mapping[int, str], *, whole: bool) -> Task:
     """The task of a row with its labels' texts; a summary unless `whole`."""
     task = Task(
         id=row["id"],

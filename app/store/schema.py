@@ -89,6 +89,15 @@ what can be long and is read for one task only comes last, where it spills witho
 `root_id` is "" where a task is its own root, as most are. `outside` has a bit for each of
 args, kwargs and result that stands in `task_values`."""
 
+state_counts = Table(
+    "state_counts",
+    metadata,
+    Column("state", SmallInteger, primary_key=True, autoincrement=False),
+    Column("count", BIG, nullable=False),
+)
+"""How many rows of `tasks` are in each state, kept with every commit: counting them would
+mean reading an index of tens of millions of entries."""
+
 task_values = Table(
     "task_values",
     metadata,

@@ -47,5 +47,5 @@ def _outside(connection: Connection, places: Iterable[int]) -> dict[int, dict[in
     found: dict[int, dict[int, str]] = {}
     for place in places:
         query = select(task_values.c.field, task_values.c.value).where(task_values.c.seq == place)
-        found[place] = {field: value for field, value in connection.execute(query)}
+        found[place] = {row.field: row.value for row in connection.execute(query)}
     return found

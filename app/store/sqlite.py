@@ -28,6 +28,11 @@ copied."""
 WAL_BYTES = 64 * 1024 * 1024
 """To this size the write-ahead log is cut back after a checkpoint that emptied it."""
 
+SPARE_PAGES = 4_096
+"""Free pages (16 MiB) that are always kept for what comes next."""
+GIVEN_BACK = 256
+"""Pages (1 MiB) that are given back at once: each is one from the end of the file, moved."""
+
 _PRAGMAS = (
     # A power cut may lose the last moments before it, never the file's consistency: they are
     # healed from the broker and the workers like any blind window. A killed process loses
@@ -69,6 +74,14 @@ def make(engine: Engine) -> None:
         cursor.close()
     finally:
         raw.close()
+
+
+def give_back(connection: Connection) -> None:
+    """Returns some free pages to the file system, if at least half of the file is free."""
+    free = connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar() or 0
+    if free > SPARE_PAGES and free * 2 > pages:
+        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({GIVEN_BACK})").all()
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Tasks written: new ones inserted, known ones updated, the text index kept in step."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from random import randrange
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, delete
 
 from app.domain.filters import call_text, outcome_text
 from app.domain.tasks import SEQ_SHIFT, Task
@@ -25,7 +26,7 @@ from app.store.rows import (
     steps_text,
     within,
 )
-from app.store.schema import STATE_CODES
+from app.store.schema import STATE_CODES, task_values, tasks
 from app.store.search import Changes, Texts
 
 LOOKED_UP = 400
@@ -35,19 +36,22 @@ FURTHEST = 1 << (SEQ_SHIFT + 10)
 """How far a task moves at most at a step when its place is taken: about a millisecond."""
 
 # Written as text once: building these from objects at every tick costs more than running them.
-_INSERT = f"INSERT INTO tasks ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-_UPDATE = "UPDATE tasks SET " + ", ".join(f"{name} = ?" for name in COLUMNS[2:]) + " WHERE seq = ?"
+_CELLS = ", ".join(COLUMNS)
+_SET = ", ".join(f"{name} = ?" for name in COLUMNS[2:])
+_INSERT = f"INSERT INTO tasks ({_CELLS}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_UPDATE = f"UPDATE tasks SET {_SET} WHERE seq = ?"  # noqa: S608
 _PUT_VALUE = (
     "INSERT INTO task_values (seq, field, value) VALUES (?, ?, ?)"
     " ON CONFLICT (seq, field) DO UPDATE SET value = excluded.value"
 )
 _KNOWN = (
-    "SELECT tasks.id, seq, names.value, args, args_repr, kwargs, kwargs_repr,"
+    "SELECT tasks.id, seq, state, names.value, args, args_repr, kwargs, kwargs_repr,"
     " result, result_repr, exception"
     " FROM tasks LEFT JOIN labels AS names ON names.id = name_id WHERE tasks.id IN ({})"
 )
 _TAKEN = "SELECT seq FROM tasks WHERE seq IN ({})"
 
+Several = tuple[str | None, ...]
 Cells = list[Any]
 """A row's cells in the order of the table's columns."""
 _STATE = COLUMNS.index("state")
@@ -57,8 +61,24 @@ _REPRS = slice(_VALUES.stop, _VALUES.stop + len(FIELDS))
 _EXCEPTION = COLUMNS.index("exception")
 
 
+_COUNT = (
+    "INSERT INTO state_counts (state, count) VALUES (?, ?)"
+    " ON CONFLICT (state) DO UPDATE SET count = state_counts.count + excluded.count"
+)
+_REMOVE = (
+    "SELECT tasks.id, seq, state, names.value, args, args_repr, kwargs, kwargs_repr,"
+    " result, result_repr, exception"
+    " FROM tasks LEFT JOIN labels AS names ON names.id = name_id"
+    " WHERE seq < ? ORDER BY seq LIMIT ?"
+)
+
+
 class _Known(NamedTuple):
+    """What the store has of a task already."""
+
+    id: str
     seq: int
+    state: int
     texts: Texts
 
 
@@ -72,12 +92,14 @@ def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None
     added: list[Cells] = []
     changed: list[Cells] = []
     outside: list[tuple[int, int, str]] = []
-    texts = Changes()
+    texts, states = Changes(), Counter[int]()
     for task_id, task in wanted.items():
         cells = _cells(task_id, task, numbers, outside)
         present = known.get(task_id)
         texts.change(task.seq, present.texts if present else None, _texts(task, cells))
+        states[cells[_STATE]] += 1
         if present:
+            states[present.state] -= 1
             changed.append([*cells[_STATE:], task.seq])
         else:
             added.append(cells)
@@ -86,6 +108,7 @@ def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None
             # In order of their places, so that neighbours share the pages that they change.
             connection.exec_driver_sql(statement, _in_order(statement, rows))
     texts.write(connection)
+    _count(connection, states)
 
 
 def _in_order(statement: str, rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
@@ -103,11 +126,38 @@ def _texts(task: Task, cells: Cells) -> Texts:
     )
 
 
+def remove_before(connection: Connection, place: int, limit: int) -> int:
+    """Deletes at most `limit` tasks before a place, oldest first; how many there were."""
+    rows = connection.exec_driver_sql(_REMOVE, (place, limit))
+    known = [_as_known(row) for row in rows]
+    if not known:
+        return 0
+    texts, states = Changes(), Counter[int]()
+    for task in known:
+        texts.change(task.seq, task.texts, None)
+        states[task.state] -= 1
+    texts.write(connection)
+    _count(connection, states)
+    for table in (tasks, task_values):
+        last = table.c.seq <= known[-1].seq
+        connection.execute(delete(table).where(last))
+    return len(known)
+
+
+def _count(connection: Connection, states: Counter[int]) -> None:
+    if changes := [(state, change) for state, change in states.items() if change]:
+        connection.exec_driver_sql(_COUNT, changes)
+
+
 def _known(connection: Connection, ids: list[str]) -> dict[str, _Known]:
-    return {
-        row[0]: _Known(row[1], Texts(call_text(row[0], *row[2:7]), outcome_text(*row[7:])))
-        for row in _look_up(connection, _KNOWN, ids)
-    }
+    return {row[0]: _as_known(row) for row in _look_up(connection, _KNOWN, ids)}
+
+
+def _as_known(row: Sequence[Any]) -> _Known:
+    task_id, seq, state, name, args, args_repr, kwargs, kwargs_repr = row[:8]
+    result, result_repr, exception = row[8:]
+    call = call_text(task_id, name, args, args_repr, kwargs, kwargs_repr)
+    return _Known(task_id, seq, state, Texts(call, outcome_text(result, result_repr, exception)))
 
 
 def _look_up(connection: Connection, statement: str, values: Sequence[Any]) -> Iterator[Row[Any]]:
@@ -127,7 +177,7 @@ def _make_room(connection: Connection, new: list[Task]) -> None:
         while collided:
             # Twice as far at each step, as thousands may share one moment of a coarse clock.
             reach = min(max(2, reach * 2), FURTHEST)
-            task.seq += randrange(1, reach)
+            task.seq += randrange(1, reach)  # noqa: S311
             collided = task.seq in taken or any(_look_up(connection, _TAKEN, [task.seq]))
         taken.add(task.seq)
 
@@ -135,10 +185,10 @@ def _make_room(connection: Connection, new: list[Task]) -> None:
 def _cells(
     task_id: str, task: Task, numbers: Numbers, outside: list[tuple[int, int, str]]
 ) -> Cells:
-    values = (task.args, task.kwargs, task.result)
-    reprs = (task.args_repr, task.kwargs_repr, task.result_repr)
-    links = (task.root_id, task.parent_id, task.group_id, task.retry_of)
-    words = (task.custom_state, task.progress_message, task.exception, task.traceback)
+    values: Several = (task.args, task.kwargs, task.result)
+    reprs: Several = (task.args_repr, task.kwargs_repr, task.result_repr)
+    links: Several = (task.root_id, task.parent_id, task.group_id, task.retry_of)
+    words: Several = (task.custom_state, task.progress_message, task.exception, task.traceback)
     bits = 0
     if not harmless((*values, *reprs, *links, *words)):
         links = tuple(clean(text, ID_LENGTH) for text in links)
@@ -180,12 +230,9 @@ def _cells(
     ]
 
 
-Three = tuple[str | None, ...]
-
-
 def _fitting(
-    seq: int, values: Three, reprs: Three, outside: list[tuple[int, int, str]]
-) -> tuple[Three, Three, int]:
+    seq: int, values: Several, reprs: Several, outside: list[tuple[int, int, str]]
+) -> tuple[Several, Several, int]:
     """Values and reprs as the row takes them; what is too long for it is added to `outside`."""
     kept = [clean(text, VALUE_LIMIT + 1) for text in values]
     shown = [clean(text, REPR_LIMIT) for text in reprs]

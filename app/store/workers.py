@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, RowMapping, select
 
 from app.domain.workers import Worker, WorkerState
 from app.store.database import Database
@@ -77,30 +77,31 @@ _READ = select(*workers.columns, catalogs.c.document.label("registered")).select
 
 def list_all(db: Database) -> list[Worker]:
     """Every worker that is known, by name."""
+    query = _READ.order_by(workers.c.name)
     with db.reading() as connection:
-        return [_worker(row) for row in connection.execute(_READ.order_by(workers.c.name))]
+        return [_worker(row) for row in connection.execute(query).mappings()]
 
 
 def get(db: Database, name: str) -> Worker | None:
     """One worker; None if it was never heard of."""
     with db.reading() as connection:
-        row = connection.execute(_READ.where(workers.c.name == name)).first()
+        row = connection.execute(_READ.where(workers.c.name == name)).mappings().first()
     return _worker(row) if row else None
 
 
-def _worker(row: Row[Any]) -> Worker:
-    rest = msgspec.json.decode(row.document, type=dict[str, Any])
+def _worker(row: RowMapping) -> Worker:
+    rest = msgspec.json.decode(row["document"], type=dict[str, Any])
     for field in _TUPLES:
         if rest[field] is not None:
             rest[field] = tuple(rest[field])
     catalog = None
-    if row.registered is not None:
-        catalog = tuple(msgspec.json.decode(row.registered, type=list[tuple[str, str | None]]))
+    if row["registered"] is not None:
+        catalog = tuple(msgspec.json.decode(row["registered"], type=list[tuple[str, str | None]]))
     return Worker(
-        name=row.name,
-        state=WorkerState(row.state),
-        since=row.since,
-        heard_at=row.heard_at,
+        name=row["name"],
+        state=WorkerState(row["state"]),
+        since=row["since"],
+        heard_at=row["heard_at"],
         catalog=catalog,
         **rest,
     )

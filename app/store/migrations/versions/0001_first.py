@@ -19,6 +19,7 @@ def upgrade() -> None:
     _fleet()
     _figures()
     _ledgers()
+    op.create_index("blind_windows_began", "blind_windows", ["began_at"])
     for statement in search.FIRST:
         op.execute(statement)
 
@@ -66,6 +67,11 @@ def _tasks() -> None:
         sa.Column("field", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("value", sa.Text, nullable=False),
         sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "state_counts",
+        sa.Column("state", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("count", BIG, nullable=False),
     )
     _index("tasks_state", ["state"])
     for column in ("name_id", "queue_id", "worker_id"):
