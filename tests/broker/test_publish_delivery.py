@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -282,3 +282,27 @@ async def test_redis_6_takes_the_same_script(tmp_path: Path) -> None:
         assert client.llen("P:celery") == 3_000
     await publisher.close()
     process.stop()
+
+
+async def test_a_real_worker_runs_what_was_sent(
+    publisher: Publisher, client: redis.Redis, worker: Callable[..., Process]
+) -> None:
+    worker(name="w1")
+    soon = time.time() + 60
+    sent = await publisher.publish(
+        [
+            ADD,
+            Submission(name=ADD.name, args=f"[{10**30}, 1]", priority=9, expires=soon),
+            Submission(name=ADD.name, kwargs='{"x": 1.5, "y": 2}', countdown=0.2, max_retries=1),
+        ]
+    )
+
+    def results() -> list[object]:
+        found = [client.get(f"celery-task-meta-{task_id}") for task_id in sent.task_ids]
+        documents = [json.loads(result) if result else {} for result in found]
+        return [document.get("result") for document in documents]
+
+    async def all_done() -> bool:
+        return results() == [5, 10**30 + 1, 3.5]
+
+    await eventually_async(all_done)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import redis
+from celery import Celery
 
 from app.broker.celery_client import celery_client
 from app.broker.connection import connect
@@ -90,3 +91,18 @@ async def test_an_old_unacknowledged_message_of_others_stays_where_it_is(
         assert not client.exists("q")
         litter = [key for key in client.scan_iter() if not key.startswith(KNOWN)]
         assert litter == []
+
+
+async def test_a_plain_celery_client_would_not_leave_it_there(redis_url: str) -> None:
+    """What the others are protected from; when this fails, Celery has stopped doing it."""
+    message = json.dumps([{"body": "W10=", "headers": {"id": "theirs"}, "properties": {}}, "", "q"])
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("unacked", "their-tag", message)
+        client.zadd("unacked_index", {"their-tag": time.time() - OLD})
+
+        def look() -> None:
+            with Celery(broker=redis_url, set_as_current=False) as app:
+                app.control.inspect(timeout=1).ping()
+
+        await asyncio.to_thread(look)
+        assert not client.hexists("unacked", "their-tag")
