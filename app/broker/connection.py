@@ -22,8 +22,9 @@ def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
 
     It connects when first used. Its errors are redis-py's: wrap its use in `reading`.
     """
-    return Redis(
-        connection_pool=ConnectionPool.from_url(
+    # from_pool: closing the client closes its connections, which Redis(connection_pool=) doesn't.
+    return Redis.from_pool(
+        ConnectionPool.from_url(
             redis_url(url),
             protocol=2,
             max_connections=MAX_CONNECTIONS,
