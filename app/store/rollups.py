@@ -130,13 +130,12 @@ def _sums(since: float, until: float, *by: ColumnElement[int]) -> Select[*tuple[
     sums = [func.sum(rollups.c[name]).label(name) for name in _SUMMED]
     greatest = [func.max(rollups.c[name]).label(name) for name in _GREATEST]
     name = func.max(labels.c.value).label("name")
-    query = (
+    return (
         select(*by, name, rollups.c.state, *sums, *greatest)
         .select_from(rollups.outerjoin(labels, labels.c.id == rollups.c.name_id))
         .where(rollups.c.minute >= since, rollups.c.minute < until)
         .group_by(*key)
     )
-    return query
 
 
 def _tally(row: RowMapping) -> Tally:

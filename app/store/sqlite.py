@@ -81,7 +81,9 @@ def give_back(connection: Connection) -> None:
     free = connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0
     pages = connection.exec_driver_sql("PRAGMA page_count").scalar() or 0
     if free > SPARE_PAGES and free * 2 > pages:
-        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({GIVEN_BACK})").all()
+        for _ in range(GIVEN_BACK):
+            # The driver takes one step of a pragma, and each step gives back one page.
+            connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
 
 
 @contextmanager

@@ -1,0 +1,147 @@
+"""Figures by the minute, counts by state, and what retention takes away of all of it."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select, text
+
+from app.domain.filters import TaskFilter
+from app.domain.queues import Queue
+from app.domain.tasks import TaskState
+from app.domain.workers import Worker
+from app.store import blind_windows, queues, rollups, workers
+from app.store.blind_windows import BlindWindow
+from app.store.database import Database
+from app.store.retention import prune
+from app.store.rollups import Tally, TallyKey, minute_of
+from app.store.schema import labels, task_values, tasks
+from app.store.tasks import counts, names, page
+from app.store.writer import Batch, commit
+from tests.store.samples import NOON, sample
+
+MINUTE = minute_of(NOON)
+OK, BAD = TaskState.SUCCESS, TaskState.FAILURE
+
+
+def tally(*runtimes: float, wait: float | None = None) -> Tally:
+    made = Tally()
+    for runtime in runtimes:
+        made.add(runtime=runtime, wait=wait)
+    return made
+
+
+def test_tallies_of_one_minute_add_up(db: Database) -> None:
+    key = TallyKey(MINUTE, "add", OK)
+    commit(db, Batch(tallies={key: tally(1.0, 3.0, wait=0.5)}))
+    commit(db, Batch(tallies={key: tally(2.0)}))
+    [(found, sums)] = rollups.series(db, MINUTE, MINUTE + 60)
+    assert found == key
+    assert sums == Tally(3, 3, 6.0, 3.0, 2, 1.0, 0.5)
+
+
+def test_a_series_has_steps_names_and_states(db: Database) -> None:
+    keys = [TallyKey(MINUTE + 60 * n, name, OK) for n in range(10) for name in ("add", None)]
+    commit(db, Batch(tallies={key: tally(1.0) for key in keys}))
+    commit(db, Batch(tallies={TallyKey(MINUTE, "add", BAD): tally(9.0)}))
+    found = dict(rollups.series(db, MINUTE, MINUTE + 540, step=300))
+    assert sum(each.count for each in found.values()) == 19
+    assert {key.minute % 300 for key in found} == {0}
+    assert {(key.name, key.state) for key in found} == {("add", OK), (None, OK), ("add", BAD)}
+    by_name = rollups.by_name(db, MINUTE, MINUTE + 60)
+    assert by_name["add"][BAD].runtime_max == 9.0
+    assert by_name[None][OK].count == 1
+
+
+def test_a_minute_centuries_off_is_stored(db: Database) -> None:
+    commit(db, Batch(tallies={TallyKey(10**40, "add", OK): tally(1.0)}))
+    commit(db, Batch(tallies={TallyKey(-(10**40), "add", OK): tally(1.0)}))
+    assert len(rollups.series(db, 0, 1e30)) == 2
+
+
+def test_counts_follow_every_change_of_state(db: Database) -> None:
+    assert counts(db) == dict.fromkeys(TaskState, 0)
+    many = [sample(number, state=TaskState.PENDING) for number in range(20)]
+    commit(db, Batch(tasks=many))
+    commit(db, Batch(tasks=[replace(task, state=OK) for task in many[:15]]))
+    assert counts(db) == {**dict.fromkeys(TaskState, 0), TaskState.PENDING: 5, OK: 15}
+
+
+def test_retention_takes_the_oldest_first_and_leaves_no_trace(db: Database) -> None:
+    many = [sample(number, args='["' + "x" * 9_000 + '"]') for number in range(100)]
+    many += [sample(number, name="kept", queue="kept", worker="kept") for number in range(100, 110)]
+    commit(db, Batch(tasks=many))
+    before = many[100].seen_at
+    assert prune(db, before, 30) == 30
+    assert {task.id for task in page(db, TaskFilter(), limit=500).tasks} == {
+        task.id for task in many[30:]
+    }
+    while prune(db, before, 30):
+        pass
+    assert len(page(db, TaskFilter(), limit=500).tasks) == sum(counts(db).values()) == 10
+    assert page(db, TaskFilter(text="alice")).tasks == [
+        task
+        for task in page(db, TaskFilter()).tasks
+        if "alice" in f"{task.args}{task.kwargs_repr}{task.result}"
+    ]
+    for _ in range(200):  # labels are looked through from a random place on
+        prune(db, before, 30)
+    assert names(db) == ["kept"]
+    with db.writing() as connection:
+        assert connection.scalar(select(func.count()).select_from(task_values)) == 0
+        assert connection.scalar(select(func.count()).select_from(labels)) == 3
+        connection.execute(text("INSERT INTO task_texts (task_texts) VALUES ('integrity-check')"))
+
+
+def test_an_emptied_text_index_holds_no_words(db: Database) -> None:
+    commit(db, Batch(tasks=[sample(number) for number in range(300)]))
+    commit(db, Batch(tasks=[sample(number, result='"other"') for number in range(300)]))
+    while prune(db, NOON + 9_999):
+        pass
+    with db.writing() as connection:
+        connection.execute(text("INSERT INTO task_texts (task_texts) VALUES ('optimize')"))
+        connection.execute(text("CREATE VIRTUAL TABLE words USING fts5vocab (task_texts, 'row')"))
+        assert connection.execute(text("SELECT term FROM words LIMIT 5")).all() == []
+
+
+def test_retention_ends_with_the_figures_of_that_time(db: Database) -> None:
+    for age in range(0, 600, 60):
+        at = NOON - age
+        commit(
+            db,
+            Batch(
+                tallies={TallyKey(minute_of(at), "add", OK): tally(1.0)},
+                queues=[Queue(name=f"q{age}", measured_at=at)],
+                workers=[Worker(name=f"w{age}", heard_at=at, catalog=((f"t{age}", None),))],
+                blind_windows=[BlindWindow(began_at=at, cause="start")],
+            ),
+        )
+    while prune(db, NOON - 300, 2):
+        pass
+    assert len(rollups.series(db, 0, NOON + 60)) == 5
+    assert len(queues.list_all(db)) == 6
+    assert len(workers.list_all(db)) == 6
+    assert len(blind_windows.latest(db)) == 6
+    with db.reading() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM catalogs")) == 6
+
+
+@pytest.mark.parametrize("limit", [1, 500])
+def test_retention_of_an_empty_store_ends_at_once(db: Database, limit: int) -> None:
+    assert prune(db, NOON, limit) == 0
+
+
+def test_space_is_given_back_once_most_of_the_file_is_free(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.store.sqlite.SPARE_PAGES", 10)
+
+    def pages() -> int:
+        with db.reading() as connection:
+            return int(connection.scalar(text("PRAGMA page_count")) or 0)
+
+    long = "[" + "1," * 400_000 + "1]"
+    commit(db, Batch(tasks=[sample(number, args=long) for number in range(12)]))
+    full = pages()
+    for _ in range(30):
+        prune(db, NOON + 9_999)
+    assert pages() < full / 2

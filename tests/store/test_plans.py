@@ -1,0 +1,113 @@
+"""Every query that pages can make is answered along an index; none reads the whole table."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import combinations
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from app.domain.filters import Sort, TaskFilter
+from app.domain.tasks import TaskState
+from app.store import audit, queues, rollups
+from app.store.database import Database
+from app.store.tasks import (
+    children,
+    count_newer,
+    counts,
+    get,
+    names,
+    open_tasks,
+    page,
+    retries_of,
+)
+from app.store.writer import Batch, commit
+from tests.store.samples import NOON, sample
+
+CONDITIONS: dict[str, Any] = {
+    "states": (TaskState.FAILURE, TaskState.LOST),
+    "names": ("shop.mail.*",),
+    "queues": ("celery",),
+    "workers": ("celery@w1", "celery@w2"),
+    "text": "alice 4711",
+    "since": NOON,
+}
+FILTERS = [
+    TaskFilter(**dict(some)) for size in range(4) for some in combinations(CONDITIONS.items(), size)
+]
+# Bounded by a filter on its place, or the store's own way to merge what is in order already.
+HARMLESS = ("USING INDEX", "USING COVERING INDEX", "USING INTEGER PRIMARY KEY", "VIRTUAL TABLE")
+
+
+@contextmanager
+def plans(db: Database) -> Iterator[list[str]]:
+    """What SQLite says it will do for each statement made meanwhile."""
+    found: list[str] = []
+
+    def explain(connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            plain = cursor.connection.cursor()
+            plain.execute("EXPLAIN QUERY PLAN " + statement, values)
+            found.extend(f"{row[3]}  <-  {statement}" for row in plain.fetchall())
+            plain.close()
+
+    event.listen(db.engine, "before_cursor_execute", explain)
+    yield found
+    event.remove(db.engine, "before_cursor_execute", explain)
+
+
+@pytest.fixture(scope="module")
+def stored(fresh: Any) -> Database:
+    db: Database = fresh()
+    commit(db, Batch(tasks=[sample(number) for number in range(500)]))
+    return db
+
+
+def scans(found: list[str]) -> list[str]:
+    return [
+        step
+        for step in found
+        if step.startswith("SCAN tasks") and not any(way in step.split("<-")[0] for way in HARMLESS)
+    ]
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+def test_no_filter_of_the_task_list_scans_the_table(stored: Database, sort: Sort) -> None:
+    for wanted in FILTERS:
+        with plans(stored) as found:
+            first = page(stored, wanted, sort=sort, limit=5)
+            page(stored, wanted, sort=sort, limit=5, cursor=first.next)
+        assert found
+        bare = not (wanted.states or wanted.names or wanted.queues or wanted.workers or wanted.text)
+        if not (bare and wanted.since is None):
+            assert scans(found) == [], wanted
+
+
+def test_the_first_page_reads_only_as_many_rows_as_it_shows(stored: Database) -> None:
+    with plans(stored) as found:
+        page(stored, TaskFilter(), limit=5)
+    assert not [step for step in found if "TEMP B-TREE" in step]
+
+
+def test_merged_branches_are_not_sorted(stored: Database) -> None:
+    with plans(stored) as found:
+        page(stored, TaskFilter(names=("shop.mail.*",)), limit=5)
+        page(stored, TaskFilter(states=(TaskState.FAILURE, TaskState.LOST)), limit=5)
+    assert not [step for step in found if "TEMP B-TREE" in step]
+
+
+def test_other_reads_use_an_index(stored: Database) -> None:
+    with plans(stored) as found:
+        get(stored, "a")
+        count_newer(stored, TaskFilter(), 5)
+        children(stored, "a")
+        retries_of(stored, "a")
+        open_tasks(stored)
+        counts(stored)
+        names(stored, "shop")
+        rollups.series(stored, NOON, NOON + 60)
+        queues.depths(stored, "celery", NOON, NOON + 60)
+        audit.entries(stored, "a")
+    assert scans(found) == []
+    assert not [step for step in found if step.startswith(("SCAN rollups", "SCAN audit"))]
