@@ -81,14 +81,15 @@ class Operations:
         Unavailable.
         """
         signal = check_signal(signal)
-        check_open(await self._find(task_id))
+        task = await self._find(task_id)
+        check_open(task)
         return await perform(
             self._db,
             self._run,
             actor,
             Action.TERMINATE if terminate else Action.REVOKE,
             lambda: send_revoke(
-                self._broker, self._transport, task_id, terminate=terminate, signal=signal
+                self._broker, self._transport, task, terminate=terminate, signal=signal
             ),
             target=task_id,
             detail={"terminate": terminate, "signal": signal} if terminate else {},

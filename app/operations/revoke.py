@@ -6,8 +6,9 @@ from redis.asyncio import Redis
 
 from app.broker.control import broadcast
 from app.broker.transport import Transport
+from app.broker.withdraw import withdraw
 from app.domain.errors import BadInput, Conflict, FieldError
-from app.domain.tasks import Task
+from app.domain.tasks import WAITING, Task
 
 SIGNALS = ("SIGTERM", "SIGKILL", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 """Signals that end a pool process, or that applications have handlers for. SIGUSR1 is Celery's
@@ -16,13 +17,17 @@ own soft time limit. Others stop or trace a process, and would leave the worker 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requested:
-    """What was asked of the workers; it is so when they say so. `heard`: by how many."""
+    """What was asked of the workers; it is so when they say so.
+
+    `heard`: by how many. `withdrawn`: no worker was there, and the message is off its queue.
+    """
 
     task_id: str
     requested: str = "revoke"
     terminate: bool = False
     signal: str | None = None
     heard: int = 0
+    withdrawn: bool = False
 
 
 def check_signal(signal: str) -> str:
@@ -42,11 +47,22 @@ def check_open(task: Task) -> None:
 
 
 async def send_revoke(
-    redis: Redis, transport: Transport, task_id: str, *, terminate: bool, signal: str
+    redis: Redis, transport: Transport, task: Task, *, terminate: bool, signal: str
 ) -> Requested:
-    """Tells all workers. Raises BrokerUnavailable."""
-    arguments = {"task_id": task_id, "terminate": terminate, "signal": signal}
+    """Tells all workers; where there is none, takes the message back. Raises BrokerUnavailable.
+
+    A revoke that no worker heard is kept by nobody, and the next worker would run the task.
+    """
+    arguments = {"task_id": task.id, "terminate": terminate, "signal": signal}
     heard = await broadcast(redis, transport, "revoke", arguments)
+    withdrawn = False
+    if heard == 0 and task.state in WAITING:
+        queue = task.queue or transport.default_queue
+        withdrawn = await withdraw(redis, transport, task.id, queue)
     return Requested(
-        task_id=task_id, terminate=terminate, signal=signal if terminate else None, heard=heard
+        task_id=task.id,
+        terminate=terminate,
+        signal=signal if terminate else None,
+        heard=heard,
+        withdrawn=withdrawn,
     )

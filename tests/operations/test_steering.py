@@ -52,6 +52,31 @@ async def test_a_task_just_submitted_can_be_revoked(house: House) -> None:
     assert (requested.task_id, requested.heard, requested.signal) == (task_id, 0, None)
 
 
+async def test_without_a_worker_the_message_is_taken_back_and_that_is_told(house: House) -> None:
+    add = Submission(name="worker.tasks.add", args="[2, 3]", queue="mail", priority=5)
+    batch = [add] * 1_203
+    ids = (await house.operations.submit_batch(house.actor, batch)).task_ids
+    house.redis.lpush("mail", b"no JSON", b'"' + ids[2].encode() + b'"')
+    with house.redis.pubsub() as listener:
+        listener.psubscribe("/0.celeryev/*")
+        listener.get_message(timeout=5)
+        for task_id in (ids[0], ids[601], ids[1_202]):
+            requested = await house.operations.revoke(house.actor, task_id)
+            assert requested.withdrawn
+            heard = listener.get_message(timeout=5)
+            assert heard is not None
+            assert heard["channel"] == b"/0.celeryev/task.revoked"
+            event = json.loads(base64.b64decode(json.loads(heard["data"])["body"]))
+            assert (event["type"], event["uuid"]) == ("task-revoked", task_id)
+        again = await house.operations.revoke(house.actor, ids[0])
+        assert not again.withdrawn
+    left = [json.loads(raw)["headers"]["id"] for raw in house.redis.lrange("mail\x06\x163", 0, -1)]
+    assert left[::-1] == [
+        task_id for task_id in ids if task_id not in (ids[0], ids[601], ids[1_202])
+    ]
+    assert house.waiting("mail") == 2
+
+
 async def test_a_signal_has_to_be_one_of_those_that_end_a_task(house: House) -> None:
     house.keep(task())
     for wrong in ("SIGSTOP", "9", "", "SIGTERM; rm"):
