@@ -73,7 +73,8 @@ def read_entry(task_id: str, entry: bytes | str) -> Task:
         eta=_moment(eta),
         expires=_moment(expires),
         sent_at=at,
-        root_id=root,
+        # A task that is its own root says nothing by it; the recorder hears it alike.
+        root_id=None if root == task_id else root,
         parent_id=parent,
         retry_of=retry_of,
         transitions=[Transition(TaskState.PENDING, at)],
