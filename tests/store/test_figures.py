@@ -14,7 +14,7 @@ from app.store.blind_windows import BlindWindow
 from app.store.database import Database
 from app.store.retention import prune
 from app.store.rollups import Tally, TallyKey, minute_of
-from app.store.schema import labels, task_values, tasks
+from app.store.schema import labels, task_values
 from app.store.tasks import counts, names, page
 from app.store.writer import Batch, commit
 from tests.store.samples import NOON, sample
