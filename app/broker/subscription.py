@@ -83,9 +83,11 @@ class Subscription:
         done, _ = await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
         heard: list[Heard] = []
         for task in done:
-            heard += task.result()
-            del self._pending[task]
-        return heard
+            if task.exception() is None:
+                heard += task.result()
+                del self._pending[task]
+        # What one server still said comes before the news that the other one is gone.
+        return heard or next(iter(done)).result()
 
     async def close(self) -> None:
         """Ends it; a `read` that waits raises BrokerUnavailable."""
@@ -104,14 +106,13 @@ class _Drain(_AsyncHiredisParser):
     than everything else that we do with an event. The parser is where it lets others in.
     """
 
-    used = False
-
     def on_connect(self, connection: AbstractConnection) -> None:
-        """Takes the stream, once: a renewed connection would have no subscription."""
-        if self.used:
-            raise RedisConnectionError("the subscription has ended")
-        self.used = True
+        """Takes the stream, and no second one: a renewed connection has no subscription."""
+        before = self._stream
         super().on_connect(connection)  # type: ignore[no-untyped-call]
+        # For a Unix socket redis-py calls this twice with the same stream.
+        if before is not None and before is not self._stream:
+            raise RedisConnectionError("the subscription has ended")
 
     async def read_all(self, limit: int) -> list[object]:
         """At least one reply, and all further ones that are there; cancelling loses nothing."""

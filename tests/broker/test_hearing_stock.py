@@ -7,10 +7,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from app.broker.subscription import Subscription
 from app.broker.translate import translate
 from app.broker.transport import Transport
+from app.domain.tasks import TaskState
 from tests.broker.believing import Believed, check_scenario, loses_events
 from tests.stock.install import INSTALLED, PINS, python
 from tests.stock.workers import run_scenario, start_stock_worker
@@ -141,3 +143,25 @@ async def test_renamed_and_prefixed_applications_are_heard(redis_url: str, tmp_p
         finally:
             for opened in subscriptions:
                 await opened.close()
+
+
+async def test_a_task_whose_process_died_names_the_error(redis_url: str, tmp_path: Path) -> None:
+    """The event says only `ExceptionWithTraceback()`; the traceback and the backend say more."""
+    transport = Transport.from_options(redis_url)
+    worker = start_stock_worker(redis_url, tmp_path / "worker.log", "-c", "1")
+    with running([worker]):
+        opened = await Subscription.open(transport)
+        try:
+            application = Celery("stock", broker=redis_url)
+            sent = application.send_task("stock.die", ignore_result=True)
+            application.close()
+
+            def check(tasks: Believed) -> None:
+                task = tasks[sent.id]
+                assert task.state is TaskState.FAILURE
+                assert "WorkerLostError" in (task.exception or "")
+                assert "exitcode 7" in (task.exception or "")
+
+            await hear(transport, opened, check)
+        finally:
+            await opened.close()

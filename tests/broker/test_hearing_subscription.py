@@ -12,10 +12,11 @@ import pytest
 import redis
 
 from app.broker import subscription
+from app.broker.connection import connect
 from app.broker.subscription import READ_LIMIT, Heard, Subscription
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
-from tests.support import RedisServer, eventually_async
+from tests.support import Process, RedisServer, eventually_async, redis_binary
 
 PATIENCE = 20.0
 
@@ -95,8 +96,12 @@ async def test_results_of_another_server_are_heard_too(redis_url: str, tmp_path:
             publish(redis_url, ("/0.celeryev/task.sent", b"event"))
             assert [one.payload for one in await read(opened, 1)] == [b"event"]
             other.stop()
-            with pytest.raises(BrokerUnavailable):
-                await read(opened, 1)
+            publish(redis_url, ("/0.celeryev/task.sent", b"last"))
+            await asyncio.sleep(0.2)
+            assert [one.payload for one in await read(opened, 1)] == [b"last"]
+            for _ in range(2):
+                with pytest.raises(BrokerUnavailable):
+                    await read(opened, 1)
     finally:
         other.stop()
 
@@ -201,3 +206,23 @@ async def test_a_closed_subscription_leaves_nothing_on_the_broker(redis_url: str
 
         await eventually_async(gone)
         assert client.dbsize() == 0
+
+
+async def test_a_unix_socket_is_an_address_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    command = [redis_binary(), "--port", "0", "--unixsocket", str(path), "--save", ""]
+    process = Process(command, tmp_path / "redis.log", cwd=tmp_path).start()
+    try:
+
+        async def listening() -> bool:
+            return path.exists()
+
+        await eventually_async(listening)
+        transport = Transport.from_options(f"redis+socket://{path}?virtual_host=2")
+        async with subscribed(transport) as opened:
+            client = connect(transport.url)
+            await client.publish("/2.celeryev/task.sent", b"heard")
+            await client.aclose()
+            assert [one.payload for one in await read(opened, 1)] == [b"heard"]
+    finally:
+        process.stop()
