@@ -56,7 +56,7 @@ class Sample:
             state,
             " " * max(1, 9 - len(state)),
             _bar(self.seen),
-            outcome_of(self.seen),
+            outcome,
         )
 
 

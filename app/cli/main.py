@@ -57,7 +57,8 @@ def _status(error: UmbelError) -> int:
 def _say(error: UmbelError) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(f"umbel: {error}", markup=False)
-    for each in error.errors if isinstance(error, BadInput) else ():
+    fields = error.errors if isinstance(error, BadInput) else ()
+    for each in (field for field in fields if field.msg not in str(error)):
         console.print(f"  {'.'.join(map(str, each.loc))}: {each.msg}", markup=False)
 
 

