@@ -56,7 +56,7 @@ async def test_all_workers_answer_and_nothing_is_left_behind(
     assert all(isinstance(json.loads(answer)["pid"], int) for answer in stats.values())
     assert await ping(client, transport, ["w2@test"]) == {"w2@test"}
     assert await ping(client, transport, []) == set()
-    assert await broadcast(client, transport, "revoke", {"task_id": "never heard of"}) == 2
+    assert await broadcast(client, transport, "heartbeat", {}) == 2
     assert await keys_of(client) == before
 
 
