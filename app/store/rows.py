@@ -63,9 +63,11 @@ def small(number: int | None) -> int | None:
     return max(-_LARGEST, min(int(number), _LARGEST))
 
 
-def seconds(moment: float | None) -> float | None:
-    """A finite number of seconds, or None."""
-    return float(moment) if moment is not None and isfinite(moment) else None
+def finite(moments: tuple[float | None, ...]) -> tuple[float | None, ...]:
+    """The same moments, with None for what is no number of seconds."""
+    if isfinite(sum([moment for moment in moments if moment is not None])):
+        return moments
+    return tuple(each if each is not None and isfinite(each) else None for each in moments)
 
 
 def within(seq: int) -> int:
@@ -80,7 +82,7 @@ def within(seq: int) -> int:
 
 def harmless(texts: Iterable[str | None]) -> bool:
     """Whether `clean` would change none of them, found much faster than by calling it."""
-    together = "".join(text for text in texts if text)
+    together = "".join([text for text in texts if text])
     return len(together) <= ID_LENGTH and together.isascii() and "\0" not in together
 
 

@@ -12,7 +12,6 @@ from app.domain.tasks import SEQ_SHIFT, Task
 from app.store.labels import Kind, Numbers
 from app.store.rows import (
     COLUMNS,
-    FIELDS,
     HEAD,
     ID_LENGTH,
     INLINE,
@@ -20,8 +19,8 @@ from app.store.rows import (
     TEXT_LIMIT,
     VALUE_LIMIT,
     clean,
+    finite,
     harmless,
-    seconds,
     small,
     steps_text,
     within,
@@ -44,20 +43,21 @@ _PUT_VALUE = (
     "INSERT INTO task_values (seq, field, value) VALUES (?, ?, ?)"
     " ON CONFLICT (seq, field) DO UPDATE SET value = excluded.value"
 )
-_KNOWN = (
+_SEEN = (
     "SELECT tasks.id, seq, state, names.value, args, args_repr, kwargs, kwargs_repr,"
     " result, result_repr, exception"
-    " FROM tasks LEFT JOIN labels AS names ON names.id = name_id WHERE tasks.id IN ({})"
+    " FROM tasks LEFT JOIN labels AS names ON names.id = name_id"
 )
+_KNOWN = _SEEN + " WHERE tasks.id IN ({})"
+_OLDEST = _SEEN + " WHERE seq < ? ORDER BY seq LIMIT ?"
 _TAKEN = "SELECT seq FROM tasks WHERE seq IN ({})"
 
 Several = tuple[str | None, ...]
-Cells = list[Any]
+Cells = tuple[Any, ...]
 """A row's cells in the order of the table's columns."""
 _STATE = COLUMNS.index("state")
 _ARGS = COLUMNS.index("args")
-_VALUES = slice(_ARGS, _ARGS + len(FIELDS))
-_REPRS = slice(_VALUES.stop, _VALUES.stop + len(FIELDS))
+_ARGS_REPR = COLUMNS.index("args_repr")
 _EXCEPTION = COLUMNS.index("exception")
 
 
@@ -65,21 +65,15 @@ _COUNT = (
     "INSERT INTO state_counts (state, count) VALUES (?, ?)"
     " ON CONFLICT (state) DO UPDATE SET count = state_counts.count + excluded.count"
 )
-_REMOVE = (
-    "SELECT tasks.id, seq, state, names.value, args, args_repr, kwargs, kwargs_repr,"
-    " result, result_repr, exception"
-    " FROM tasks LEFT JOIN labels AS names ON names.id = name_id"
-    " WHERE seq < ? ORDER BY seq LIMIT ?"
-)
 
 
 class _Known(NamedTuple):
-    """What the store has of a task already."""
+    """What the store has of a task already; `searched` is as `_searched` gives it."""
 
     id: str
     seq: int
     state: int
-    texts: Texts
+    searched: Several
 
 
 def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None:
@@ -92,51 +86,61 @@ def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None
     added: list[Cells] = []
     changed: list[Cells] = []
     outside: list[tuple[int, int, str]] = []
-    texts, states = Changes(), Counter[int]()
-    for task_id, task in wanted.items():
+    changes, states = Changes(), Counter[int]()
+    # In order of their places, so that neighbours share the pages that they change.
+    for task_id, task in sorted(wanted.items(), key=lambda item: item[1].seq):
         cells = _cells(task_id, task, numbers, outside)
+        searched = _searched(task, cells)
         present = known.get(task_id)
-        texts.change(task.seq, present.texts if present else None, _texts(task, cells))
         states[cells[_STATE]] += 1
-        if present:
-            states[present.state] -= 1
-            changed.append([*cells[_STATE:], task.seq])
-        else:
+        if present is None:
             added.append(cells)
+            changes.change(task.seq, None, _texts(task_id, searched))
+            continue
+        states[present.state] -= 1
+        changed.append((*cells[_STATE:], task.seq))
+        if present.searched != searched:
+            old = _texts(task_id, present.searched)
+            changes.change(task.seq, old, _texts(task_id, searched))
     for statement, rows in ((_INSERT, added), (_UPDATE, changed), (_PUT_VALUE, outside)):
         if rows:
-            # In order of their places, so that neighbours share the pages that they change.
-            connection.exec_driver_sql(statement, _in_order(statement, rows))
-    texts.write(connection)
+            connection.exec_driver_sql(statement, rows)
+    changes.write(connection)
     _count(connection, states)
 
 
-def _in_order(statement: str, rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    at = -1 if statement is _UPDATE else 0
-    return [tuple(row) for row in sorted(rows, key=lambda row: row[at])]
+def _searched(task: Task, cells: Cells) -> Several:
+    return (
+        clean(task.name, ID_LENGTH),
+        cells[_ARGS],
+        cells[_ARGS_REPR],
+        cells[_ARGS + 1],
+        cells[_ARGS_REPR + 1],
+        cells[_ARGS + 2],
+        cells[_ARGS_REPR + 2],
+        cells[_EXCEPTION],
+    )
 
 
-def _texts(task: Task, cells: Cells) -> Texts:
-    args, kwargs, result = cells[_VALUES]
-    args_repr, kwargs_repr, result_repr = cells[_REPRS]
-    name = clean(task.name, ID_LENGTH)
+def _texts(task_id: str, searched: Several) -> Texts:
+    name, args, args_repr, kwargs, kwargs_repr, result, result_repr, exception = searched
     return Texts(
-        call_text(cells[1], name, args, args_repr, kwargs, kwargs_repr),
-        outcome_text(result, result_repr, cells[_EXCEPTION]),
+        call_text(task_id, name, args, args_repr, kwargs, kwargs_repr),
+        outcome_text(result, result_repr, exception),
     )
 
 
 def remove_before(connection: Connection, place: int, limit: int) -> int:
     """Deletes at most `limit` tasks before a place, oldest first; how many there were."""
-    rows = connection.exec_driver_sql(_REMOVE, (place, limit))
+    rows = connection.exec_driver_sql(_OLDEST, (place, limit))
     known = [_as_known(row) for row in rows]
     if not known:
         return 0
-    texts, states = Changes(), Counter[int]()
+    changes, states = Changes(), Counter[int]()
     for task in known:
-        texts.change(task.seq, task.texts, None)
+        changes.change(task.seq, _texts(task.id, task.searched), None)
         states[task.state] -= 1
-    texts.write(connection)
+    changes.write(connection)
     _count(connection, states)
     for table in (tasks, task_values):
         last = table.c.seq <= known[-1].seq
@@ -154,10 +158,7 @@ def _known(connection: Connection, ids: list[str]) -> dict[str, _Known]:
 
 
 def _as_known(row: Sequence[Any]) -> _Known:
-    task_id, seq, state, name, args, args_repr, kwargs, kwargs_repr = row[:8]
-    result, result_repr, exception = row[8:]
-    call = call_text(task_id, name, args, args_repr, kwargs, kwargs_repr)
-    return _Known(task_id, seq, state, Texts(call, outcome_text(result, result_repr, exception)))
+    return _Known(row[0], row[1], row[2], tuple(row[3:]))
 
 
 def _look_up(connection: Connection, statement: str, values: Sequence[Any]) -> Iterator[Row[Any]]:
@@ -207,7 +208,7 @@ def _cells(
         task.progress_current,
         task.progress_total,
     )
-    return [
+    return (
         task.seq,
         task_id,
         STATE_CODES[task.state],
@@ -217,7 +218,7 @@ def _cells(
         custom_state,
         small(task.priority),
         small(task.retries),
-        *(time if time is None else seconds(time) for time in times),
+        *finite(times),
         progress_message,
         "" if root_id == task_id else root_id or None,
         *more_links,
@@ -227,7 +228,7 @@ def _cells(
         exception,
         traceback,
         steps_text(task.transitions),
-    ]
+    )
 
 
 def _fitting(
