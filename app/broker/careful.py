@@ -14,7 +14,9 @@ from typing import TypeVar
 
 import msgspec
 
-from app.broker.wire import KINDS, Custom, Extra, WireEvent
+from app.broker.envelope import WireEvent
+from app.broker.wire import KINDS
+from app.broker.wire_tasks import Custom, Extra
 from app.domain.errors import BadInput
 from app.domain.events import Event
 

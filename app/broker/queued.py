@@ -8,7 +8,7 @@ import msgspec
 
 from app.broker import texts
 from app.broker.careful import JSON_TYPE
-from app.broker.wire import ABSENT
+from app.broker.envelope import ABSENT
 from app.domain.errors import BadInput
 from app.domain.events import Json, TaskFound
 

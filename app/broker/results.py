@@ -17,9 +17,9 @@ from redis.asyncio import Redis
 from app.broker import texts
 from app.broker.careful import loads, repair
 from app.broker.connection import reading
+from app.broker.envelope import ABSENT
 from app.broker.texts import REPR_LIMIT
 from app.broker.transport import Transport
-from app.broker.wire import ABSENT
 from app.domain.errors import BadInput
 from app.domain.events import Json, ResultStored
 

@@ -12,10 +12,11 @@ import msgspec
 import structlog
 
 from app.broker import careful
+from app.broker.envelope import decode_envelope
 from app.broker.results import read_result
 from app.broker.subscription import Heard
 from app.broker.transport import Transport
-from app.broker.wire import decode_body, decode_envelope
+from app.broker.wire import decode_body
 from app.domain.errors import BadInput
 from app.domain.events import Event
 

@@ -1,0 +1,235 @@
+"""Celery's task events as they are on the wire, each with the domain's event that it means.
+
+One class a type of event, with the fields that we read and the types that they must have.
+msgspec decodes a body straight into them. The wire is described in docs/protocol.md.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from app.broker import texts
+from app.broker.envelope import ABSENT, WireEvent
+from app.domain import events as domain
+
+
+class Extra(msgspec.Struct, gc=False):
+    """What Umbel adds to the `task-sent` of its own submissions; stock monitors ignore it."""
+
+    args: msgspec.Raw = ABSENT
+    kwargs: msgspec.Raw = ABSENT
+    retry_of: str | None = None
+    priority: int | None = None
+
+
+class Described(WireEvent, kw_only=True, gc=False):
+    """What `task-sent` and `task-received` say of the task itself."""
+
+    uuid: str
+    name: str | None = None
+    args: str | None = None
+    kwargs: str | None = None
+    retries: int | None = None
+    eta: str | float | None = None
+    expires: str | float | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+
+
+class Sent(Described, tag="task-sent", kw_only=True, gc=False):
+    """A producer's word, published after its message."""
+
+    queue: str | None = None
+    umbel: Extra | None = None
+
+    def event(self, heard_at: float) -> domain.TaskSent:
+        own = texts.task_id(self.uuid)
+        extra = self.umbel
+        return domain.TaskSent(
+            task_id=own,
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            name=texts.name(self.name),
+            args_repr=texts.shorten(self.args, texts.REPR_LIMIT),
+            kwargs_repr=texts.shorten(self.kwargs, texts.REPR_LIMIT),
+            args=texts.json_text(extra.args) if extra else None,
+            kwargs=texts.json_text(extra.kwargs) if extra else None,
+            queue=texts.name(self.queue),
+            retries=texts.retries(self.retries),
+            priority=texts.priority(extra.priority) if extra else None,
+            eta=texts.point_in_time(self.eta),
+            expires=texts.point_in_time(self.expires),
+            root_id=texts.other_id(self.root_id, own),
+            parent_id=texts.other_id(self.parent_id, own),
+            retry_of=texts.other_id(extra.retry_of, own) if extra else None,
+        )
+
+
+class Received(Described, tag="task-received", kw_only=True, gc=False):
+    """A worker has the message."""
+
+    def event(self, heard_at: float) -> domain.TaskReceived:
+        own = texts.task_id(self.uuid)
+        return domain.TaskReceived(
+            task_id=own,
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            worker=texts.name(self.hostname),
+            name=texts.name(self.name),
+            args_repr=texts.shorten(self.args, texts.REPR_LIMIT),
+            kwargs_repr=texts.shorten(self.kwargs, texts.REPR_LIMIT),
+            retries=texts.retries(self.retries),
+            eta=texts.point_in_time(self.eta),
+            expires=texts.point_in_time(self.expires),
+            root_id=texts.other_id(self.root_id, own),
+            parent_id=texts.other_id(self.parent_id, own),
+        )
+
+
+class Started(WireEvent, tag="task-started", kw_only=True, gc=False):
+    """Stamped in the worker's main loop, so it can be later than the end."""
+
+    uuid: str
+
+    def event(self, heard_at: float) -> domain.TaskStarted:
+        return domain.TaskStarted(
+            task_id=texts.task_id(self.uuid),
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            worker=texts.name(self.hostname),
+        )
+
+
+class Succeeded(WireEvent, tag="task-succeeded", kw_only=True, gc=False):
+    """`result` is a repr that Celery has shortened."""
+
+    uuid: str
+    result: str | None = None
+    runtime: float | None = None
+
+    def event(self, heard_at: float) -> domain.TaskSucceeded:
+        return domain.TaskSucceeded(
+            task_id=texts.task_id(self.uuid),
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            worker=texts.name(self.hostname),
+            result_repr=texts.shorten(self.result, texts.REPR_LIMIT),
+            runtime=texts.duration(self.runtime),
+        )
+
+
+class Unsuccessful(WireEvent, kw_only=True, gc=False):
+    """An attempt that ended with an exception; neither text is shortened by Celery."""
+
+    uuid: str
+    exception: str | None = None
+    traceback: str | None = None
+
+    meaning: ClassVar[type[domain.TaskFailed] | type[domain.TaskRetried]]
+
+    def event(self, heard_at: float) -> domain.TaskFailed | domain.TaskRetried:
+        return self.meaning(
+            task_id=texts.task_id(self.uuid),
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            worker=texts.name(self.hostname),
+            exception=texts.shorten(named_exception(self), texts.EXCEPTION_LIMIT),
+            traceback=texts.shorten_traceback(self.traceback),
+        )
+
+
+class Failed(Unsuccessful, tag="task-failed", kw_only=True, gc=False):
+    """The last attempt."""
+
+    meaning = domain.TaskFailed
+
+
+class Retried(Unsuccessful, tag="task-retried", kw_only=True, gc=False):
+    """It names no attempt, and the next one's `task-received` comes before it."""
+
+    meaning = domain.TaskRetried
+
+
+class Rejected(WireEvent, tag="task-rejected", kw_only=True, gc=False):
+    """Sent only for messages that were not acknowledged yet."""
+
+    uuid: str
+    requeue: bool | None = None
+
+    def event(self, heard_at: float) -> domain.TaskRejected:
+        return domain.TaskRejected(
+            task_id=texts.task_id(self.uuid),
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            worker=texts.name(self.hostname),
+            requeue=bool(self.requeue),
+        )
+
+
+class Revoked(WireEvent, tag="task-revoked", kw_only=True, gc=False):
+    """`signum` is a number, or a name as somebody has typed it."""
+
+    uuid: str
+    terminated: bool | None = None
+    signum: int | str | None = None
+    expired: bool | None = None
+
+    def event(self, heard_at: float) -> domain.TaskRevoked:
+        return domain.TaskRevoked(
+            task_id=texts.task_id(self.uuid),
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            worker=texts.name(self.hostname),
+            terminated=bool(self.terminated),
+            signal=texts.signal_name(self.signum),
+            expired=bool(self.expired),
+        )
+
+
+class Cancelled(WireEvent, tag="task-cancelled", kw_only=True, gc=False):
+    """Celery 5.7's word for a task that a closing worker lets go of."""
+
+    uuid: str
+
+    def event(self, heard_at: float) -> domain.TaskCancelled:
+        return domain.TaskCancelled(
+            task_id=texts.task_id(self.uuid),
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            worker=texts.name(self.hostname),
+        )
+
+
+class Custom(WireEvent, kw_only=True, gc=False):
+    """An application's own `task-…` event, sent from inside the task by `Task.send_event`.
+
+    It has no tag of its own: `app.broker.careful` makes it of types that nobody else knows.
+    """
+
+    uuid: str
+    kind: str
+    current: float | None = None
+    total: float | None = None
+    message: str | None = None
+
+    def event(self, heard_at: float) -> domain.TaskProgressed:
+        # The name that Celery's own State gives such a task.
+        state = self.kind.removeprefix("task-").upper()
+        return domain.TaskProgressed(
+            task_id=texts.task_id(self.uuid),
+            at=texts.moment(self.timestamp, heard_at),
+            heard_at=heard_at,
+            worker=texts.name(self.hostname),
+            current=texts.amount(self.current),
+            total=texts.amount(self.total),
+            message=texts.shorten(self.message, texts.REPR_LIMIT),
+            custom_state=None if state == "PROGRESS" else texts.name(state),
+        )
+
+
+def named_exception(event: Unsuccessful) -> str | None:
+    """The exception's text, from the traceback where billiard's wrapper hides it."""
+    if event.exception and event.exception.startswith("ExceptionWithTraceback") and event.traceback:
+        lines = event.traceback.rstrip(' \n"').splitlines()
+        return lines[-1].strip() if lines else event.exception
+    return event.exception
