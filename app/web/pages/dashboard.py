@@ -1,0 +1,95 @@
+"""The pages of one web process: templates, what surrounds every page, and the live views."""
+
+import asyncio
+from collections import OrderedDict
+from http import HTTPStatus
+from urllib.parse import quote
+
+from fastapi import Request
+from markupsafe import Markup
+from starlette.responses import Response
+
+from app.feed.tail import Tailed
+from app.web.errors import Problem
+from app.web.pages.assets import StaticAssets
+from app.web.pages.live import LiveViews, View
+from app.web.pages.render import Templates
+from app.web.pages.shell import Shell
+from app.web.state import Umbel, umbel_of
+
+ROWS_KEPT = 2_000
+"""Rendered rows of changed tasks kept for the other views that show them: about two MiB."""
+THEMES = ("light", "dark")
+THEME_COOKIE = "umbel_theme"
+
+
+class Dashboard:
+    """Made when the first page is asked for, kept as long as the application."""
+
+    def __init__(self, umbel: Umbel, assets: StaticAssets) -> None:
+        self.umbel = umbel
+        self.render = Templates(assets)
+        self.shell = Shell(umbel, self.render)
+        self.views = LiveViews(umbel.tail, self.shell)
+        self._rows: OrderedDict[int, Markup] = OrderedDict()
+        umbel.streams.on_close(self.views.close)
+
+    def row(self, tailed: Tailed) -> Markup:
+        """The row of a changed task, rendered once for all views that show it."""
+        row = self._rows.get(tailed.position)
+        if row is None:
+            row = self._rows[tailed.position] = self.render("tasks/_row.html", task=tailed.task)
+            if len(self._rows) > ROWS_KEPT:
+                self._rows.popitem(last=False)
+        return row
+
+    async def page(
+        self,
+        request: Request,
+        template: str,
+        view: View | None = None,
+        *,
+        status: int = 200,
+        **context: object,
+    ) -> Response:
+        """A whole page, with the live parts of `view` as they are now."""
+        _, fragments = await asyncio.gather(self.shell.refresh(), _fragments(view))
+        body = self.render(
+            template,
+            fragments={**self.shell.fragments, **fragments},
+            live=None if view is None else "/ui/live/" + view.key,
+            theme=_theme(request),
+            version=self.umbel.version,
+            back=quote(request.url.path, safe="/"),
+            **context,
+        )
+        # A name may hold half of a surrogate pair, which UTF-8 has no bytes for.
+        data = body.encode(errors="replace")
+        headers = {"Cache-Control": "no-store"}
+        return Response(data, status, headers, media_type="text/html; charset=utf-8")
+
+
+def dashboard_of(request: Request) -> Dashboard:
+    """The dashboard of the application that this request reached."""
+    state = request.app.state
+    if getattr(state, "dashboard", None) is None:
+        state.dashboard = Dashboard(umbel_of(request), state.assets)
+    found: Dashboard = state.dashboard
+    return found
+
+
+async def error_page(request: Request, problem: Problem) -> Response:
+    """What a browser is shown where a script would get a problem document."""
+    phrase = HTTPStatus(problem.status).phrase
+    return await dashboard_of(request).page(
+        request, "errors/show.html", status=problem.status, problem=problem, phrase=phrase
+    )
+
+
+async def _fragments(view: View | None) -> dict[str, Markup]:
+    return {} if view is None else dict(await view.fragments())
+
+
+def _theme(request: Request) -> str | None:
+    theme = request.cookies.get(THEME_COOKIE)
+    return theme if theme in THEMES else None

@@ -1,0 +1,202 @@
+"""Values as people read them: times, durations, amounts, ids and values of tasks.
+
+What a page shows must look the same until something happens, or it would be sent again and
+again: so times stand absolute here, and `static/js/times.js` turns them into ages.
+"""
+
+import re
+from datetime import UTC, datetime
+from hashlib import blake2s
+
+from markupsafe import Markup, escape
+
+from app.domain.events import Json
+from app.domain.filters import print_time
+from app.domain.tasks import Task
+
+PREVIEW = 100
+"""Characters of arguments or an error in a row: about what fits on one line of a wide screen."""
+PRETTY_LIMIT = 64 * 1024
+"""Characters of a value that are indented and coloured; above, it is shown as it came."""
+SHOWN_LIMIT = 256 * 1024
+"""Characters of one value in a page; the rest is a click away, as JSON."""
+LINE = 72
+"""Characters up to which a list or an object stays on one line."""
+UNKNOWN = "—"
+
+_PLAIN_ID = re.compile(r"^[A-Za-z0-9_-]{1,100}$")
+_UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+_OPEN, _CLOSE = {"{": "}", "[": "]"}, {"}": "{", "]": "["}
+
+
+def clock(at: float | None) -> str:
+    """`18:30:55`, in UTC."""
+    return UNKNOWN if at is None else _moment(at, "%H:%M:%S")
+
+
+def moment(at: float | None) -> str:
+    """`2026-11-22 18:30:55.123 UTC`."""
+    if at is None:
+        return UNKNOWN
+    milli = int(at * 1000) % 1000
+    return f"{_moment(at, '%Y-%m-%d %H:%M:%S')}.{milli:03d} UTC"
+
+
+def machine_time(at: float) -> str:
+    """RFC 3339, for `<time datetime>`; empty where no calendar has that moment."""
+    try:
+        return print_time(at)
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def duration(seconds: float | None) -> str:
+    """`3 ms`, `1.24 s`, `2 min 5 s`, `3 h 12 min`, `5 d 3 h`."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else f"{seconds * 1000:.1f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    whole = int(seconds)
+    for unit, size, part, smaller in (
+        ("d", 86_400, "h", 3600),
+        ("h", 3600, "min", 60),
+        ("min", 60, "s", 1),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit} {rest} {part}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def amount(number: float | None) -> str:
+    """`1,234`, `12.3 k`, `4.5 M`; a dash where it isn't known."""
+    if number is None:
+        return UNKNOWN
+    if number != int(number):
+        return f"{number:,.1f}"
+    if abs(number) < 100_000:
+        return f"{int(number):,}"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(number) >= size:
+            return f"{number / size:.1f} {unit}"
+    return UNKNOWN
+
+
+def size(count: int) -> str:
+    """Bytes or characters: `812 B`, `4.2 KiB`, `1.0 MiB`."""
+    if count < 1024:
+        return f"{count} B"
+    return f"{count / 1024:.1f} KiB" if count < 1024**2 else f"{count / 1024**2:.1f} MiB"
+
+
+def short_id(task_id: str) -> str:
+    """The part of an id that tells two apart at a glance."""
+    if _UUID.match(task_id):
+        return task_id[:8]
+    return task_id if len(task_id) <= 16 else task_id[:15] + "…"
+
+
+def short_name(name: str | None) -> str:
+    """The last part of a dotted name, which is the one that a person knows a task by."""
+    return UNKNOWN if not name else name.rsplit(".", 1)[-1] or name
+
+
+def dom_id(prefix: str, name: str) -> str:
+    """An `id` for an element about `name`, safe in a selector whatever the name is."""
+    if not _PLAIN_ID.match(name):
+        name = "x" + blake2s(name.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+    return f"{prefix}-{name}"
+
+
+def cut(text: str, limit: int = PREVIEW) -> str:
+    """The beginning of a text, on one line."""
+    flat = " ".join(text[: limit * 4].split())
+    return flat if len(flat) <= limit and len(text) <= limit * 4 else flat[: limit - 1] + "…"
+
+
+def arguments(task: Task) -> str:
+    """What a task was called with, as in a call: `2, 3, retries=1`; empty where not known."""
+    args = (task.args or task.args_repr or "").strip()
+    kwargs = (task.kwargs or task.kwargs_repr or "").strip()
+    parts = [] if args in ("", "[]", "()") else [_unwrapped(args)]
+    parts += [] if kwargs in ("", "{}") else [kwargs]
+    return cut(", ".join(parts))
+
+
+def percent(part: float | None, whole: float | None) -> int | None:
+    """0 to 100; None where that can't be said."""
+    if part is None or not whole or whole <= 0:
+        return None
+    return max(0, min(100, int(part / whole * 100)))
+
+
+def pretty(value: Json) -> Markup:
+    """A JSON text indented and marked up, each number and string exactly as it stands there."""
+    if len(value) > PRETTY_LIMIT:
+        return escape(value[:SHOWN_LIMIT])
+    return Markup("").join(_lines(_TOKEN.findall(value)))
+
+
+def _moment(at: float, form: str) -> str:
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return UNKNOWN
+
+
+def _unwrapped(args: str) -> str:
+    if len(args) > 1 and args[0] in "[(" and args[-1] in "])":
+        return args[1:-1].rstrip(",")
+    return args
+
+
+def _lines(tokens: list[str]) -> list[Markup]:
+    found: list[Markup] = []
+    inline: list[bool] = []
+    for index, token in enumerate(tokens):
+        if token in _OPEN:
+            inline.append(bool(inline and inline[-1]) or _is_short(tokens, index))
+            found.append(Markup(token))
+            if not inline[-1]:
+                found.append(_break(inline))
+        elif token in _CLOSE:
+            if inline and not inline.pop():
+                found.append(_break(inline))
+            found.append(Markup(token))
+        elif token == ",":
+            found.append(Markup(", " if inline and inline[-1] else ","))
+            if inline and not inline[-1]:
+                found.append(_break(inline))
+        elif token == ":":
+            found.append(Markup(": "))
+        else:
+            found.append(_coloured(token, tokens[index + 1 : index + 2] == [":"]))
+    return found
+
+
+def _break(inline: list[bool]) -> Markup:
+    return Markup("\n" + "  " * len(inline))
+
+
+def _is_short(tokens: list[str], start: int) -> bool:
+    """Whether what opens at `start` closes within one line."""
+    depth = width = 0
+    for token in tokens[start : start + LINE]:
+        width += len(token) + (token in ",:")
+        depth += (token in _OPEN) - (token in _CLOSE)
+        if width > LINE:
+            return False
+        if depth == 0:
+            return True
+    return False
+
+
+def _coloured(token: str, is_key: bool) -> Markup:
+    if token.startswith('"'):
+        kind = "key" if is_key else "string"
+    else:
+        kind = "word" if token in ("true", "false", "null") else "number"
+    return Markup('<span class="json-{}">{}</span>').format(kind, token)

@@ -1,0 +1,136 @@
+"""The first page: what needs attention, then how it goes, then where to go on."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from markupsafe import Markup
+from starlette.responses import Response
+
+from app.domain.filters import TaskFilter
+from app.domain.queues import Queue
+from app.domain.tasks import Task, TaskState
+from app.domain.workers import Worker, WorkerState
+from app.feed.tail import Tailed
+from app.store import rollups, tasks
+from app.store.database import Database
+from app.web.pages.chart import MINUTES, Chart, draw
+from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.forms import Offer, offers
+from app.web.pages.shell import Whole
+
+LATEST = 8
+"""Tasks in each short list: what fits beside the figures without scrolling."""
+LONGEST_LIST = 8
+"""Workers and queues shown, the busiest first; the others have pages of their own."""
+FORMS = 12
+"""Tasks whose forms stand on the page; more are found on the page for submitting."""
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that needs attention, and where to look."""
+
+    state: str
+    words: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that the page shows."""
+
+    concerns: tuple[Concern, ...]
+    counts: Mapping[TaskState, int]
+    chart: Chart
+    workers: tuple[Worker, ...]
+    queues: tuple[Queue, ...]
+    latest: tuple[Task, ...]
+    failures: tuple[Task, ...]
+    offers: tuple[Offer, ...]
+    more_offers: int
+    is_empty: bool
+
+
+class OverviewView:
+    """The view of the first page; everybody shares it."""
+
+    key = "overview"
+    every = 1.0
+    """Seconds. Figures that change four times a second can't be read."""
+    parts = ("concerns", "counts", "throughput", "latest", "failures", "submit", "fleet", "depths")
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard = dashboard
+
+    def take(self, changes: Sequence[Tailed] | None) -> bool:
+        return True
+
+    async def fragments(self) -> dict[str, Markup]:
+        page = await read_page(self._dashboard)
+        render = self._dashboard.render
+        return {part: render(f"overview/_{part}.html", page=page) for part in self.parts}
+
+
+async def read_page(dashboard: Dashboard) -> Overview:
+    """Reads it all. Raises StoreUnavailable."""
+    umbel = dashboard.umbel
+    whole = await dashboard.shell.whole()
+    first = rollups.minute_of(time.time()) - 60 * (MINUTES - 1)
+    hour = await umbel.reading(_hour, umbel.db, first)
+    latest = await umbel.reading(tasks.page, umbel.db, TaskFilter(), limit=LATEST)
+    failed = TaskFilter(states=(TaskState.FAILURE, TaskState.LOST))
+    failures = await umbel.reading(tasks.page, umbel.db, failed, limit=LATEST)
+    online = [worker for worker in whole.workers if worker.state is WorkerState.ONLINE]
+    busiest = sorted(online, key=lambda worker: (-(worker.active or 0), worker.name))
+    deepest = sorted(whole.queues, key=lambda queue: (-queue.waiting, queue.name))
+    offered = offers(await umbel.operations.catalog())
+    return Overview(
+        concerns=tuple(_concerns(whole, hour)),
+        counts=whole.counts,
+        chart=draw(hour, first),
+        workers=tuple(busiest[:LONGEST_LIST]),
+        queues=tuple(deepest[:LONGEST_LIST]),
+        latest=tuple(latest.tasks),
+        failures=tuple(failures.tasks),
+        offers=offered[:FORMS],
+        more_offers=max(0, len(offered) - FORMS),
+        is_empty=not latest.tasks,
+    )
+
+
+@router.get("/", include_in_schema=False)
+async def show(request: Request) -> Response:
+    """The page."""
+    dashboard = dashboard_of(request)
+    return await dashboard.page(request, "overview/show.html", OverviewView(dashboard))
+
+
+def _concerns(whole: Whole, hour: Mapping[int, Mapping[TaskState, int]]) -> list[Concern]:
+    found = []
+    for state, words in ((TaskState.FAILURE, "failed"), (TaskState.LOST, "were lost")):
+        count = sum(minute.get(state, 0) for minute in hour.values())
+        if count:
+            address = f"/ui/tasks?state={state.value}&since=1h"
+            plural = "task" if count == 1 else "tasks"
+            found.append(
+                Concern(state.value, f"{count:,} {plural} {words} in the last hour", address)
+            )
+    for worker in whole.lost:
+        found.append(Concern("LOST", f"Worker {worker.name} is lost", "/ui/workers"))
+    unread = [queue for queue in whole.queues if queue.waiting and not queue.consumers]
+    for queue in unread:
+        words = f"No worker reads queue {queue.name}: {queue.waiting:,} waiting"
+        found.append(Concern("REJECTED", words, "/ui/queues"))
+    return found
+
+
+def _hour(db: Database, first: int) -> dict[int, dict[TaskState, int]]:
+    minutes: dict[int, dict[TaskState, int]] = {}
+    for key, tally in rollups.series(db, first, first + 60 * MINUTES):
+        minute = minutes.setdefault(key.minute, {})
+        minute[key.state] = minute.get(key.state, 0) + tally.count
+    return minutes

@@ -1,0 +1,86 @@
+"""Templates made into pages and fragments: the one Jinja environment of the dashboard.
+
+Every value is escaped, and a name that a template misspells is an error. A fragment is a
+template whose root has an `id`; the same file serves the first load and every live update.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from app.domain.errors import FieldError
+from app.domain.tasks import ENDED, RUNNING, TaskState
+from app.domain.workers import WorkerState
+from app.web.pages import formats
+from app.web.pages.assets import StaticAssets
+
+ROOT = Path(__file__).resolve().parents[3] / "templates"
+
+Fragments = Mapping[str, Markup]
+"""The live parts of a page by the `id` of their root element."""
+
+
+class Templates:
+    """Renders the files under `templates/`."""
+
+    def __init__(self, assets: StaticAssets, root: Path = ROOT) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(root),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            static=assets.url,
+            task_path=task_path,
+            worker_path=worker_path,
+            queue_path=queue_path,
+            dom_id=formats.dom_id,
+            errors_at=errors_at,
+            TaskState=TaskState,
+            WorkerState=WorkerState,
+            ENDED=ENDED,
+            RUNNING=RUNNING,
+        )
+        self._environment.filters.update(
+            amount=formats.amount,
+            arguments=formats.arguments,
+            clock=formats.clock,
+            cut=formats.cut,
+            duration=formats.duration,
+            machine_time=formats.machine_time,
+            moment=formats.moment,
+            percent=formats.percent,
+            pretty=formats.pretty,
+            short_id=formats.short_id,
+            short_name=formats.short_name,
+            size=formats.size,
+        )
+
+    def __call__(self, template: str, /, **context: object) -> Markup:
+        """The text of a template; it is marked as safe to stand in another."""
+        return Markup(self._environment.get_template(template).render(context))  # noqa: S704
+
+
+def errors_at(errors: Iterable[FieldError], name: str) -> list[FieldError]:
+    """The errors about one field."""
+    return [error for error in errors if name in error.loc]
+
+
+def task_path(task_id: str) -> str:
+    """The address of a task's page."""
+    return "/ui/tasks/" + quote(task_id, safe="")
+
+
+def worker_path(name: str) -> str:
+    """The address of a worker's page."""
+    return "/ui/workers/" + quote(name, safe="@")
+
+
+def queue_path(name: str) -> str:
+    """The address of a queue's page."""
+    return "/ui/queues/" + quote(name, safe="")

@@ -1,0 +1,117 @@
+"""What every page has around it: figures beside the sections, and what is away right now."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.domain.errors import StoreUnavailable
+from app.domain.queues import Queue
+from app.domain.tasks import RUNNING, TaskState
+from app.domain.workers import Worker, WorkerState
+from app.store import queues, rollups, workers
+from app.store.database import Database
+from app.web.health import Part
+from app.web.pages.render import Fragments, Templates
+from app.web.state import Umbel
+
+SECOND = 1.0
+"""Seconds between two readings of what all pages share."""
+
+
+PATIENCE = 1.5
+"""Seconds that a part may be away before pages say so: it was asked once, and asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is needed is away: what that means, since when, and why."""
+
+    title: str
+    detail: str
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The whole of it at a moment: how many tasks in each state, and every worker and queue."""
+
+    counts: Mapping[TaskState, int]
+    workers: tuple[Worker, ...]
+    queues: tuple[Queue, ...]
+
+    @property
+    def running(self) -> int:
+        return sum(self.counts.get(state, 0) for state in RUNNING)
+
+    @property
+    def waiting(self) -> int:
+        return sum(queue.waiting for queue in self.queues)
+
+    @property
+    def online(self) -> int:
+        return sum(worker.state is WorkerState.ONLINE for worker in self.workers)
+
+    @property
+    def lost(self) -> tuple[Worker, ...]:
+        return tuple(worker for worker in self.workers if worker.state is WorkerState.LOST)
+
+
+class Shell:
+    """Reads the whole at most once a second, for all pages and viewers together."""
+
+    def __init__(self, umbel: Umbel, render: Templates) -> None:
+        self._umbel = umbel
+        self._render = render
+        self._lock = asyncio.Lock()
+        self._read_at = -SECOND
+        self._whole: Whole | None = None
+        self._error = StoreUnavailable("The store has not been read yet.")
+        self.fragments: Fragments = {}
+
+    async def whole(self) -> Whole:
+        """The whole, not older than a second. Raises StoreUnavailable if it was never read."""
+        await self.refresh()
+        if self._whole is None:
+            raise self._error
+        return self._whole
+
+    async def refresh(self) -> None:
+        """Reads and renders anew where that is due; never raises for what is away."""
+        if time.monotonic() - self._read_at < SECOND:
+            return
+        async with self._lock:
+            if time.monotonic() - self._read_at < SECOND:
+                return
+            try:
+                self._whole = await self._umbel.reading(_read, self._umbel.db)
+            except StoreUnavailable as error:
+                self._error = error
+            self._read_at = time.monotonic()
+            self.fragments = self._rendered()
+
+    def troubles(self) -> list[Trouble]:
+        """What is away now, the cause before its consequences."""
+        health, found = self._umbel.health, []
+        if _is_away(health.store):
+            found.append(Trouble("The store does not answer.", "No history.", health.store))
+        if _is_away(health.broker):
+            detail = "Tasks can't be sent, and what you see may be out of date."
+            found.append(Trouble("Redis does not answer.", detail, health.broker))
+        elif _is_away(health.recorder):
+            detail = "Nothing new is heard, so what you see may be out of date."
+            found.append(Trouble("The recorder is away.", detail, health.recorder))
+        return found
+
+    def _rendered(self) -> Fragments:
+        context = {"whole": self._whole, "troubles": self.troubles()}
+        names = ("troubles", "badge-tasks", "badge-workers", "badge-queues")
+        return {name: self._render(f"shell/_{name}.html", **context) for name in names}
+
+
+def _is_away(part: Part) -> bool:
+    return not part.ok and time.time() - part.since > PATIENCE
+
+
+def _read(db: Database) -> Whole:
+    return Whole(rollups.counts(db), tuple(workers.list_all(db)), tuple(queues.list_all(db)))

@@ -1,0 +1,215 @@
+"""The list of tasks: filtered by its address, live in place, and never moving under a reader."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from markupsafe import Markup
+from starlette.responses import Response
+
+from app.domain.filters import Sort, TaskFilter, parse_filter, parse_sort
+from app.domain.tasks import Task, TaskState, seq_of
+from app.feed.tail import Tailed
+from app.store import tasks as stored
+from app.store.tasks import Page
+from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.formats import dom_id
+from app.web.pages.live import TICK
+
+ROWS = 50
+"""Tasks on one page: two screens of them, and a row each is sent and drawn again quickly."""
+NEWER_CAP = 99
+"""New tasks are counted so far; beyond it "99+" says all there is to know."""
+SUGGESTIONS = 50
+"""Names offered beside a field."""
+AGES = (("15m", "15 minutes"), ("1h", "hour"), ("24h", "24 hours"), ("7d", "7 days"))
+ORDERS = (
+    (Sort.NEWEST, "Newest first"),
+    (Sort.OLDEST, "Oldest first"),
+    (Sort.LONGEST, "Longest run first"),
+    (Sort.SHORTEST, "Shortest run first"),
+)
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the address asks for. `given` are its parameters as they were typed."""
+
+    filter: TaskFilter
+    sort: Sort
+    cursor: str | None
+    given: tuple[tuple[str, str], ...]
+
+    def first(self, name: str) -> str:
+        """The value that the form shows for a parameter."""
+        return next((value for key, value in self.given if key == name), "")
+
+    def others(self) -> list[tuple[str, str]]:
+        """Parameters that the form keeps beside the fields that it shows."""
+        shown = {"q", "since", "sort"}
+        kept = []
+        for key, value in self.given:
+            if key in ("name", "queue", "worker") and key not in shown:
+                shown.add(key)
+            elif key in ("state", "until", "name", "queue", "worker"):
+                kept.append((key, value))
+        return kept
+
+    def address(self, **changes: str | None) -> str:
+        """The page's address with some parameters replaced (None: left out)."""
+        pairs = [(key, value) for key, value in self.given if key not in changes]
+        pairs += [(key, value) for key, value in changes.items() if value is not None]
+        return "/ui/tasks" + ("?" + urlencode(pairs) if pairs else "")
+
+    def toggled(self, state: TaskState) -> str:
+        """The address that shows tasks of that state too, or no longer."""
+        states = [one.value for one in self.filter.states if one is not state]
+        if state not in self.filter.states:
+            states.append(state.value)
+        pairs = [pair for pair in self.given if pair[0] != "state"]
+        pairs = [("state", value) for value in states] + pairs
+        return "/ui/tasks" + ("?" + urlencode(pairs) if pairs else "")
+
+
+def read_query(pairs: Iterable[tuple[str, str]], now: float) -> Query:
+    """The query that an address asks for. Raises BadInput."""
+    known = ("state", "name", "queue", "worker", "q", "since", "until", "sort")
+    given = tuple((key, value) for key, value in pairs if value != "")
+    values = dict(given)
+    sort = parse_sort(values.get("sort"))
+    kept = tuple(pair for pair in given if pair[0] in known)
+    return Query(parse_filter(given, now), sort, values.get("cursor"), kept)
+
+
+class TaskList:
+    """A view of some tasks, by their ids: they change in place, others are only counted."""
+
+    every = TICK
+
+    def __init__(
+        self, dashboard: Dashboard, query: Query, ids: Sequence[str], newest: int, first: bool
+    ) -> None:
+        self._dashboard = dashboard
+        self._query = query
+        self._ids = frozenset(ids)
+        self._newest = newest
+        self._rows: dict[str, Markup] | None = None
+        self._newer = 0
+        self._count_newer = first
+        self._counts_newer = first
+        pairs = [("at", str(newest)), ("first", str(int(first)))]
+        # As the address has it, not as it was understood: a moving "since" stays one view.
+        self.key = "tasks?" + urlencode([*query.given, *pairs, *(("id", one) for one in ids)])
+
+    def show(self, tasks: Iterable[Task]) -> None:
+        """Starts from tasks that were just read."""
+        render = self._dashboard.render
+        self._rows = {row_id(task.id): render("tasks/_row.html", task=task) for task in tasks}
+
+    def take(self, changes: Sequence[Tailed] | None) -> bool:
+        if changes is None or self._rows is None:
+            self._rows = None
+            self._count_newer = self._counts_newer
+            return True
+        touched = False
+        for tailed in changes:
+            task = tailed.task
+            if task is None:
+                continue
+            touched = True
+            if task.id in self._ids:
+                self._rows[row_id(task.id)] = self._dashboard.row(tailed)
+            elif task.seq > self._newest and self._newer <= NEWER_CAP:
+                self._count_newer = self._counts_newer
+        return touched
+
+    async def fragments(self) -> dict[str, Markup]:
+        dashboard, umbel = self._dashboard, self._dashboard.umbel
+        if self._rows is None:
+            found = await umbel.reading(stored.get_many, umbel.db, sorted(self._ids))
+            self.show(found.values())
+        if self._count_newer:
+            self._count_newer = False
+            self._newer = await umbel.reading(
+                stored.count_newer, umbel.db, self._query.filter, self._newest, NEWER_CAP + 1
+            )
+        whole = await dashboard.shell.whole()
+        return {
+            "chips": dashboard.render("tasks/_chips.html", query=self._query, whole=whole),
+            "newer": dashboard.render(
+                "tasks/_newer.html", query=self._query, newer=self._newer, cap=NEWER_CAP
+            ),
+            **(self._rows or {}),
+        }
+
+
+def row_id(task_id: str) -> str:
+    """The `id` of a task's row."""
+    return dom_id("task", task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """What is offered beside the fields of the filter."""
+
+    names: list[str]
+    queues: list[str]
+    workers: list[str]
+
+
+@router.get("/ui/tasks", include_in_schema=False)
+async def index(request: Request) -> Response:
+    """The list."""
+    dashboard, now = dashboard_of(request), time.time()
+    umbel = dashboard.umbel
+    query = read_query(request.query_params.multi_items(), now)
+    page: Page = await umbel.reading(
+        stored.page, umbel.db, query.filter, sort=query.sort, limit=ROWS, cursor=query.cursor
+    )
+    suggestions = await umbel.reading(_suggest, dashboard)
+    view = _view(dashboard, query, page, now)
+    return await dashboard.page(
+        request,
+        "tasks/index.html",
+        view,
+        query=query,
+        rows=[row_id(task.id) for task in page.tasks],
+        older=query.address(cursor=page.next) if page.next else None,
+        suggestions=suggestions,
+        ages=AGES,
+        orders=ORDERS,
+    )
+
+
+def follow(dashboard: Dashboard, pairs: Sequence[tuple[str, str]]) -> TaskList:
+    """The view that an address of a live stream names. Raises BadInput."""
+    ids = [value for key, value in pairs if key == "id"][:ROWS]
+    values = dict(pairs)
+    at = values.get("at", "")
+    newest = int(at) if at.isascii() and at.isdigit() else seq_of(time.time())
+    query = read_query((pair for pair in pairs if pair[0] != "id"), time.time())
+    return TaskList(dashboard, query, ids, newest, values.get("first") == "1")
+
+
+def _view(dashboard: Dashboard, query: Query, page: Page, now: float) -> TaskList:
+    # Other clocks may be ahead of ours: what is shown already is not new.
+    newest = max([task.seq for task in page.tasks], default=0)
+    if query.sort is not Sort.NEWEST or not page.tasks:
+        newest = max(newest, seq_of(now))
+    ids = [task.id for task in page.tasks]
+    view = TaskList(dashboard, query, ids, newest, query.cursor is None)
+    view.show(page.tasks)
+    return view
+
+
+def _suggest(dashboard: Dashboard) -> Suggestions:
+    db = dashboard.umbel.db
+    return Suggestions(
+        stored.names(db, limit=SUGGESTIONS),
+        stored.queues(db, limit=SUGGESTIONS),
+        stored.workers(db, limit=SUGGESTIONS),
+    )
