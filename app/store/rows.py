@@ -109,7 +109,8 @@ def _clean_step(step: Transition) -> tuple[Any, ...]:
 def steps_of(text: str) -> list[Transition]:
     """The story that `steps_text` made."""
     return [
-        Transition(TaskState(state), float(at), worker, attempt, note)
+        # JSON has no infinity: a time that is none became null.
+        Transition(TaskState(state), float(at or 0.0), worker, attempt, note)
         for state, at, worker, attempt, note in _decode(text)
     ]
 

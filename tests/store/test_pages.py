@@ -72,7 +72,7 @@ def walk(db: Database, wanted: TaskFilter, sort: Sort, limit: int) -> list[str]:
     raise AssertionError("the pages never end")
 
 
-@settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(filters, st.sampled_from(Sort), st.integers(30, 500))
 def test_pages_show_what_the_filter_matches_each_once_and_in_order(
     full: Database, wanted: TaskFilter, sort: Sort, limit: int
@@ -80,7 +80,7 @@ def test_pages_show_what_the_filter_matches_each_once_and_in_order(
     assert walk(full, wanted, sort, limit) == expected(wanted, sort, STORED)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(filters, st.sampled_from(Sort), st.integers(20, 60))
 def test_pages_are_whole_where_one_call_may_look_at_few_rows_only(
     full: Database, wanted: TaskFilter, sort: Sort, limit: int
@@ -92,7 +92,7 @@ def test_pages_are_whole_where_one_call_may_look_at_few_rows_only(
         assert walk(full, wanted, sort, limit) == expected(wanted, sort, STORED)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(filters, st.integers(0, 599), st.integers(1, 100))
 def test_newer_tasks_are_counted_up_to_the_cap(
     full: Database, wanted: TaskFilter, at: int, cap: int

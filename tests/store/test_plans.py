@@ -34,7 +34,7 @@ CONDITIONS: dict[str, Any] = {
     "since": NOON,
 }
 FILTERS = [
-    TaskFilter(**dict(some)) for size in range(4) for some in combinations(CONDITIONS.items(), size)
+    TaskFilter(**dict(some)) for size in range(3) for some in combinations(CONDITIONS.items(), size)
 ]
 # Bounded by a filter on its place, or the store's own way to merge what is in order already.
 HARMLESS = ("USING INDEX", "USING COVERING INDEX", "USING INTEGER PRIMARY KEY", "VIRTUAL TABLE")
