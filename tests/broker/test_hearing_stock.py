@@ -131,8 +131,13 @@ async def test_renamed_and_prefixed_applications_are_heard(redis_url: str, tmp_p
     with running(workers):
         subscriptions = [await Subscription.open(transport) for transport in transports]
         try:
-            for index, settings in enumerate(RENAMED.values()):
-                ids = await asyncio.to_thread(run_scenario, urls[index], INSTALLED, settings)
+            sent = await asyncio.gather(
+                *(
+                    asyncio.to_thread(run_scenario, url, INSTALLED, settings)
+                    for url, settings in zip(urls, RENAMED.values(), strict=True)
+                )
+            )
+            for index, ids in enumerate(sent):
 
                 def check(
                     tasks: Believed, ids: dict[str, str] = ids, worker: str = f"w{index}@test"
