@@ -93,7 +93,8 @@ def test_hostile_values_never_fail_a_commit(db: Database, value: str) -> None:
         args_repr=value, kwargs_repr=value, result_repr=value, exception=value, traceback=value,
         queue=value, worker=value, progress_message=value, root_id=value, parent_id=value,
         group_id=value, retry_of=value, priority=10**30, retries=-(10**30), eta=float("inf"),
-        runtime=float("nan"), transitions=[Transition(TaskState.FAILURE, float("inf"), value, 0, value)],
+        runtime=float("nan"),
+        transitions=[Transition(TaskState.FAILURE, float("inf"), value, 0, value)],
     )  # fmt: skip
     worker = Worker(name=value, software=value, queues=(value,), catalog=((value, value),))
     commit(
