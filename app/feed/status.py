@@ -95,6 +95,11 @@ async def write_status(redis: "Redis", status: RecorderStatus, listening: bool) 
     await pipeline.execute()
 
 
+async def clear_status(redis: "Redis") -> None:
+    """A recorder that stops says so: nobody has to wait until its last word expires."""
+    await redis.delete(STATUS_KEY)
+
+
 async def read_status(redis: "Redis") -> RecorderStatus | None:
     """What the active recorder last said; None where none is there."""
     found = await redis.get(STATUS_KEY)

@@ -13,7 +13,7 @@ from app.broker.subscription import Subscription
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable, FeedUnavailable
 from app.feed.lease import RENEW_SECONDS, Lease
-from app.feed.status import encode_status, last_heard, write_status
+from app.feed.status import clear_status, encode_status, last_heard, write_status
 from app.feed.stream import feed_errors
 from app.feed.writer import Feed
 from app.recorder.announce import Announcer
@@ -74,6 +74,7 @@ class Session:
         self._pipeline.on_arrival = self._lookout.greet
         self._fleet = fleet
         self._run_id = ""
+        self._hands: list[asyncio.Task[None]] = []
 
     @classmethod
     async def open(
@@ -95,17 +96,19 @@ class Session:
         hearing += [self._prune_often()]
         keeping = [self._pipeline.run(), self._announcer.run()]
         keeping += [self._renew_lease(), self._say_status()]
-        ears, hands = _start(hearing), _start(keeping)
+        ears, self._hands = _start(hearing), _start(keeping)
         told = asyncio.create_task(stopping.wait())
         try:
-            done, _ = await asyncio.wait([told, *ears, *hands], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                [told, *ears, *self._hands], return_when=asyncio.FIRST_COMPLETED
+            )
             for task in done - {told}:
                 await task  # raises what ended it
             await _end(ears)
             await self._finish()
         finally:
             told.cancel()
-            await _end([*ears, *hands])
+            await _end([*ears, *self._hands])
             await self._lookout.close()
 
     async def _finish(self) -> None:
@@ -116,6 +119,10 @@ class Session:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS / 4):
                 await self._announcer.flush()
+        await _end(self._hands)
+        with suppress(FeedUnavailable):
+            async with feed_errors():
+                await clear_status(self._redis)
 
     async def _hear(self) -> None:
         """Listens for ever; where we were blind, says so and looks around."""
