@@ -96,12 +96,16 @@ class Way:
 
 @dataclass(slots=True)
 class Narrowed:
-    """A filter as conditions on rows, and the ways to reach them. `empty`: none can match."""
+    """A filter as conditions on rows, and the ways to reach them.
+
+    `empty`: none can match. `searched`: texts are compared, which takes longer.
+    """
 
     bounds: Bounds = field(default_factory=Bounds)
     ways: list[Way] = field(default_factory=list)
     conditions: tuple[Condition, ...] = ()
     empty: bool = False
+    searched: bool = False
 
 
 def narrow(connection: Connection, wanted: TaskFilter, *, descending: bool) -> Narrowed:
@@ -124,6 +128,7 @@ def narrow(connection: Connection, wanted: TaskFilter, *, descending: bool) -> N
             each[kind.name] = _COLUMNS[kind].in_(_matching(kind, patterns))
     if wanted.words:
         each["text"] = search.matches(wanted.words)
+        found.searched = True
     found.conditions = tuple(each.values())
     found.ways = list(_ways(reached, codes, wanted.words, each))
     return found

@@ -87,6 +87,7 @@ def test_pages_are_whole_where_one_call_may_look_at_few_rows_only(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "EXAMINED", 40)
+        patch.setattr(pages, "SEARCHED", 20)
         patch.setattr(pages, "FIRST_CHUNK", 10)
         patch.setattr(pages, "SORTED", 5)
         assert walk(full, wanted, sort, limit) == expected(wanted, sort, STORED)
