@@ -41,14 +41,16 @@ _ODD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 def clean(text: str) -> str:
     """Text with control characters made visible and what is no character replaced."""
-    return text if text.isprintable() else _ODD.sub(_visible, text)
+    return _ODD.sub(_visible, text)
 
 
 def shorten(text: str | None, limit: int) -> str | None:
     """Clean text of at most `limit` characters, with an ellipsis where it was longer."""
     if text is None:
         return None
-    return clean(text if len(text) <= limit else text[: limit - 1] + "…")
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text if text.isprintable() else clean(text)
 
 
 def shorten_traceback(text: str | None) -> str | None:

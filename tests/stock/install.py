@@ -12,7 +12,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / ".venvs"
 PINS = {
-    "5.4": ("celery==5.4.0", "kombu==5.4.2", "redis==5.2.1", "gevent>=26", "setuptools<81"),
+    "5.4": ("celery==5.4.0", "kombu==5.4.2", "redis==5.2.1", "gevent>=26"),
     "5.5": ("celery==5.5.3", "kombu==5.5.4", "redis==5.2.1", "gevent>=26", "packaging>=24"),
     "5.6": ("celery==5.6.3", "kombu==5.6.2", "redis==6.4.0", "gevent>=26", "packaging>=24"),
 }
