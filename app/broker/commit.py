@@ -7,104 +7,39 @@ clock, so that one which a frozen Redis finds when it wakes up does nothing: who
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.broker.clock import Clock
 from app.broker.connection import connect
+from app.broker.errand import ANSWERED_WITHIN, Errand, Outcome
 from app.broker.script import SCRIPT, SCRIPT_SHA
 from app.broker.transport import safe_url
 from app.domain.errors import BrokerUnavailable
 
-SENT_WITHIN = 1.2
-"""Seconds after which Redis may no longer carry out what was asked."""
-ANSWERED_WITHIN = 1.6
-"""Seconds after which we say that it was not sent: later than `SENT_WITHIN` by more than two
-clocks drift apart between two looks at Redis's, sooner than the 2 s that a person is promised."""
 LATE_ANSWER = 0.1
 """Seconds left for an answer that is here already, but not read by a busy process yet."""
-CLOCK_AGE = 60.0
-"""Seconds after which Redis's clock is read again before anything relies on it."""
 GROUP_LIMIT = 256
 """Scripts written at once; more would make the first of them wait for the last."""
-LARGE = 256 * 1024
-"""Bytes from which an errand goes alone, after a look whether Redis answers at all, and is given
-time by its size: so a frozen Redis is noticed just as soon, and a busy one is not taken for it."""
-SLOWEST = 4 * 1024 * 1024
-"""Bytes a second that a busy Redis takes in and carries out at the least."""
 WRITTEN_AT_ONCE = 256 * 1024
 """Bytes handed to the socket before it has to have taken them."""
-
-
-class Outcome(NamedTuple):
-    """What the script says happened: `sent`, `replayed`, `conflict` or `not a list`."""
-
-    kind: str
-    more: str
-
-
-@dataclass(eq=False, slots=True)
-class Errand:
-    """One script to run: its keys, and its arguments after the deadline and the resend mark."""
-
-    keys: Sequence[str]
-    arguments: Sequence[bytes | str]
-    size: int
-    started: float = field(default_factory=time.monotonic)
-    written: float | None = None
-    sent_before: bool = False
-    outcome: asyncio.Future[Outcome] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    @property
-    def large(self) -> bool:
-        """It goes alone."""
-        return self.size > LARGE
-
-    @property
-    def deadline(self) -> float:
-        """When Redis may no longer carry it out, by our monotonic clock."""
-        if self.large and self.written is not None:
-            return self.written + SENT_WITHIN + self.size / SLOWEST
-        return self.started + SENT_WITHIN
-
-    @property
-    def answer_by(self) -> float:
-        """When we say that it was not sent, by our monotonic clock."""
-        return self.deadline + ANSWERED_WITHIN - SENT_WITHIN
-
-
-class Clock:
-    """What Redis's clock shows, never more than it may show: deadlines rather come too soon."""
-
-    def __init__(self) -> None:
-        self._offset: float | None = None
-        self._read_at = 0.0
-
-    @property
-    def fresh(self) -> bool:
-        """It was read so lately that the two clocks can't have drifted apart by much."""
-        return self._offset is not None and time.monotonic() - self._read_at < CLOCK_AGE
-
-    def learn(self, sent: float, received: float, at: float) -> None:
-        """Redis showed `at` seconds at some moment between these two of ours."""
-        least, most = at - received, at - sent
-        self._offset = least if self._offset is None else min(max(self._offset, least), most)
-        self._read_at = received
-
-    def microseconds(self, moment: float) -> int:
-        """What Redis's clock shows at a moment of ours."""
-        return int((moment + (self._offset or 0.0)) * 1_000_000)
+IDLE = 0.5
+"""Seconds after which it is looked whether a connection is still there, before it is used."""
+UNSENT = "nothing was sent"
+PERHAPS_SENT = (
+    "it broke off while it was asked, so it may have been sent; the same Idempotency-Key tells"
+)
 
 
 class GroupCommit:
@@ -115,6 +50,7 @@ class GroupCommit:
         self._redis: Redis = connect(url, timeout=ANSWERED_WITHIN)
         self._connection: AbstractConnection | None = None
         self._clock = Clock()
+        self._used_at = 0.0
         self._waiting: deque[Errand] = deque()
         self._called = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -129,7 +65,8 @@ class GroupCommit:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        self._refuse(self._waiting, "is no longer asked, for Umbel is stopping")
+        for errand in self._waiting:
+            errand.refuse(self._refusal(f"is no longer asked: {UNSENT}"))
         await self._disconnect(nowait=False)
         await self._redis.aclose()
 
@@ -149,7 +86,7 @@ class GroupCommit:
             loop = asyncio.get_running_loop()
             loop.call_later(max(left, LATE_ANSWER), self._expire, errand, left <= 0)
         else:
-            _settle(errand, error=self._refusal("did not answer in time"))
+            errand.refuse(self._refusal(f"did not answer in time: {UNSENT}"))
 
     async def _run(self) -> None:
         while True:
@@ -161,7 +98,7 @@ class GroupCommit:
                 except Exception as error:
                     # Whatever it is, it must not end the sending of everything after it.
                     await self._disconnect()
-                    self._refuse(group, f"does not take tasks ({type(error).__name__})")
+                    self._tell(group, error)
 
     def _next_group(self) -> list[Errand]:
         group: list[Errand] = []
@@ -180,7 +117,7 @@ class GroupCommit:
         """
         try:
             await self._exchange(group)
-        except TimeoutError:
+        except (RedisTimeoutError, TimeoutError):
             raise
         except (RedisConnectionError, OSError, EOFError):
             await self._disconnect()
@@ -201,23 +138,23 @@ class GroupCommit:
         packed = b"".join(pack_command(self._command(errand)) for errand in group)
         for start in range(0, len(packed), WRITTEN_AT_ONCE):
             await connection.send_packed_command([packed[start : start + WRITTEN_AT_ONCE]])
-        unknown = [errand for errand in group if not await self._read(connection, errand, sent)]
+        left = max((errand.answer_by for errand in group), default=sent) - time.monotonic()
+        async with asyncio.timeout(max(left, LATE_ANSWER)):
+            unknown = [one for one in group if not await self._read(connection, one, sent)]
+        self._used_at = time.monotonic()
         if unknown:
             await self._load(connection)
             self._waiting.extendleft(reversed(unknown))
 
     async def _read(self, connection: AbstractConnection, errand: Errand, sent: float) -> bool:
         """Read one answer; says whether Redis knew the script at all."""
-        left = max(LATE_ANSWER, errand.answer_by - time.monotonic())
         try:
-            answer = await connection.read_response(disable_decoding=True, timeout=left)
+            answer = await connection.read_response(disable_decoding=True, timeout=math.inf)
         except NoScriptError:
             return False
         except ResponseError as error:
-            _settle(errand, error=self._refusal(f"refused ({error})"))
+            errand.refuse(self._refusal(f"refused ({error}): {UNSENT}"))
         else:
-            if answer is None:
-                raise TimeoutError("no answer")
             self._take(errand, answer, sent)
         return True
 
@@ -239,21 +176,33 @@ class GroupCommit:
         kind, at, more = (part.decode() for part in answer)
         self._clock.learn(sent, now, int(at) / 1_000_000)
         if kind != "late":
-            _settle(errand, outcome=Outcome(kind, more))
+            errand.settle(Outcome(kind, more))
         elif now < errand.deadline:
             # Its clock was set, and is known better now.
             self._waiting.append(errand)
         else:
-            _settle(errand, error=self._refusal("is too slow"))
+            errand.refuse(self._refusal(f"is too slow: {UNSENT}"))
 
     async def _connected(self) -> AbstractConnection:
         connection = self._connection
+        if connection is not None and time.monotonic() - self._used_at > IDLE:
+            connection = await self._if_there(connection)
         if connection is None:
             connection = await self._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
             self._connection = connection
             await self._load(connection)
             self._clock = Clock()
         return connection
+
+    async def _if_there(self, connection: AbstractConnection) -> AbstractConnection | None:
+        """The connection, unless the other side has closed it while nobody used it."""
+        # The event loop has to have its turn, or it has not seen that the socket was closed.
+        await asyncio.sleep(0)
+        with suppress(RedisError, OSError):
+            if not await connection.can_read():
+                return connection
+        await self._disconnect()
+        return None
 
     async def _load(self, connection: AbstractConnection) -> None:
         await connection.send_command("SCRIPT", "LOAD", SCRIPT)
@@ -272,20 +221,14 @@ class GroupCommit:
                 await connection.disconnect(nowait=nowait)
             await self._redis.connection_pool.release(connection)
 
-    def _refuse(self, errands: Iterable[Errand], cause: str) -> None:
-        for errand in errands:
-            _settle(errand, error=self._refusal(cause))
+    def _tell(self, group: Iterable[Errand], error: Exception) -> None:
+        """Say what is known: a script past its time is never run, one that was on its way when
+        the connection broke, and could not be asked about again, may have been."""
+        late = isinstance(error, RedisTimeoutError | TimeoutError)
+        for errand in group:
+            told = UNSENT if late or errand.written is None else PERHAPS_SENT
+            cause = f"does not take tasks ({type(error).__name__})"
+            errand.refuse(self._refusal(f"{cause}: {told}"))
 
     def _refusal(self, cause: str) -> BrokerUnavailable:
-        return BrokerUnavailable(f"{self._server} {cause}: nothing was sent.")
-
-
-def _settle(
-    errand: Errand, *, outcome: Outcome | None = None, error: BrokerUnavailable | None = None
-) -> None:
-    if errand.outcome.done():
-        return
-    if error is not None:
-        errand.outcome.set_exception(error)
-    elif outcome is not None:
-        errand.outcome.set_result(outcome)
+        return BrokerUnavailable(f"{self._server} {cause}.")

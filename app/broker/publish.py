@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from app.broker.commit import Errand, GroupCommit
+from app.broker.commit import GroupCommit
+from app.broker.errand import Errand
 from app.broker.ledger import SUBMITTED, SUBMITTED_BYTES, SUBMITTED_ORDER
 from app.broker.message import Submission, Writer, Written
 from app.broker.script import IDEMPOTENCY, IDEMPOTENCY_ORDER

@@ -168,12 +168,15 @@ async def test_a_redis_that_is_not_there_is_told_at_once() -> None:
     await publisher.close()
 
 
-async def test_a_redis_that_was_restarted_is_used_again(server: RedisServer) -> None:
+async def test_a_redis_that_was_restarted_is_used_again(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "IDLE", 0.0)
     publisher = Publisher(Transport(url=server.url, result_url=""))
     await publisher.open()
     await publisher.publish([ADD])
     server.stop()
-    with pytest.raises(BrokerUnavailable):
+    with pytest.raises(BrokerUnavailable, match="nothing was sent"):
         await publisher.publish([ADD])
     server.start()
     sent = await publisher.publish([ADD])

@@ -1,0 +1,69 @@
+"""One script to run, and the time that it has."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from app.domain.errors import BrokerUnavailable
+
+SENT_WITHIN = 1.2
+"""Seconds after which Redis may no longer carry out what was asked."""
+ANSWERED_WITHIN = 1.6
+"""Seconds after which we say that it was not sent: later than `SENT_WITHIN` by more than two
+clocks drift apart between two looks at Redis's, sooner than the 2 s that a person is promised."""
+LARGE = 256 * 1024
+"""Bytes from which an errand goes alone, after a look whether Redis answers at all, and is given
+time by its size: so a frozen Redis is noticed just as soon, and a busy one is not taken for it."""
+SLOWEST = 4 * 1024 * 1024
+"""Bytes a second that a busy Redis takes in and carries out at the least."""
+
+
+class Outcome(NamedTuple):
+    """What the script says happened: `sent`, `replayed`, `conflict` or `not a list`."""
+
+    kind: str
+    more: str
+
+
+@dataclass(eq=False, slots=True)
+class Errand:
+    """One script to run: its keys, and its arguments after the deadline and the resend mark."""
+
+    keys: Sequence[str]
+    arguments: Sequence[bytes | str]
+    size: int
+    started: float = field(default_factory=time.monotonic)
+    written: float | None = None
+    sent_before: bool = False
+    outcome: asyncio.Future[Outcome] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    @property
+    def large(self) -> bool:
+        """It goes alone."""
+        return self.size > LARGE
+
+    @property
+    def deadline(self) -> float:
+        """When Redis may no longer carry it out, by our monotonic clock."""
+        if self.large and self.written is not None:
+            return self.written + SENT_WITHIN + self.size / SLOWEST
+        return self.started + SENT_WITHIN
+
+    @property
+    def answer_by(self) -> float:
+        """When we say that it was not sent, by our monotonic clock."""
+        return self.deadline + ANSWERED_WITHIN - SENT_WITHIN
+
+    def settle(self, outcome: Outcome) -> None:
+        """Say what happened, unless it has been said already."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def refuse(self, error: BrokerUnavailable) -> None:
+        """Say that it was not done, unless it has been said already how it went."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
