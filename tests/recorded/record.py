@@ -6,6 +6,8 @@ it) and `.json` with the ids of the tasks by what happened to them. Needs tests.
 
 import base64
 import json
+import re
+import socket
 import sys
 import tempfile
 import time
@@ -52,8 +54,15 @@ def record(name: str, folder: Path) -> None:
     finally:
         server.stop()
     (FOLDER / f"{name}.json").write_text(json.dumps(ids, indent=1) + "\n")
-    (FOLDER / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (FOLDER / f"{name}.jsonl").write_text(_anonymous(text))
     print(f"{name}: {len(lines)} messages")
+
+
+def _anonymous(text: str) -> str:
+    """Without the names of the machine and the folders that it was recorded on."""
+    found = re.sub(r"/[^\s\"\\]*?/(site-packages|tests/stock)/", r"/app/\1/", text)
+    return found.replace(f"@{socket.gethostname()}", "@host")
 
 
 def _listen(pubsub: "redis.client.PubSub", quiet: float = QUIET) -> list[dict[str, object]]:
