@@ -91,6 +91,10 @@ class Fleet:
             > (heartbeats * worker.frequency if worker.frequency else unheard_seconds)
         ]
 
+    def strangers(self) -> bool:
+        """An online worker has not said yet what it is."""
+        return any(worker.pool is None for worker in self._online())
+
     def _online(self) -> list[Worker]:
         return [worker for worker in self.workers.values() if worker.state is WorkerState.ONLINE]
 

@@ -6,6 +6,7 @@ and what waits in them, results of the tasks that we believe open. All of it onl
 
 import asyncio
 import time
+from contextlib import suppress
 
 import structlog
 
@@ -88,19 +89,25 @@ class Lookout:
         self._greet.set()
 
     async def ask_often(self) -> None:
-        """Asks the workers for ever: once a minute, and soon after one came online."""
+        """Asks the workers for ever: once a minute, soon after one came online, and at growing
+        intervals while one has not said yet what it is.
+        """
+        patience = REPORT_SECONDS
         while True:
-            try:
-                async with asyncio.timeout(REPORT_SECONDS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
                     await self._greet.wait()
+                    patience = GREETING_SECONDS
                     await asyncio.sleep(GREETING_SECONDS)
-            except TimeoutError:
-                pass
             self._greet.clear()
             try:
-                self._pipeline.tell(await ask_workers(self._redis, self._transport))
+                await self._pipeline.tell(await ask_workers(self._redis, self._transport))
             except BrokerUnavailable as error:
                 log.debug("workers not asked", reason=str(error))
+            # A worker says that it is online a moment before it listens to questions.
+            patience = (
+                min(2 * patience, REPORT_SECONDS) if self._fleet.strangers() else REPORT_SECONDS
+            )
 
     async def run_id(self) -> str:
         """Which run of Redis answers: another one after each of its restarts.
