@@ -3,13 +3,19 @@
 from fastapi import APIRouter, FastAPI
 
 from app.web.errors import PageMaker
-from app.web.pages import overview, queues, stream, submit, task, tasks, workers
 from app.web.pages.assets import StaticAssets
 from app.web.pages.dashboard import error_page
+from app.web.pages.overview import router as overview
+from app.web.pages.queues import router as queues
+from app.web.pages.stream import router as streams
+from app.web.pages.submit import router as submissions
+from app.web.pages.task import router as task
+from app.web.pages.tasks import router as tasks
+from app.web.pages.workers import router as workers
 
 router = APIRouter(include_in_schema=False)
-for part in (overview, stream, submit, tasks, task, workers, queues):
-    router.include_router(part.router)
+for part in (overview, streams, submissions, tasks, task, workers, queues):
+    router.include_router(part)
 
 
 def install_pages(app: FastAPI) -> PageMaker:

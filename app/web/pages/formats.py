@@ -8,26 +8,15 @@ import re
 from datetime import UTC, datetime
 from hashlib import blake2s
 
-from markupsafe import Markup, escape
-
-from app.domain.events import Json
 from app.domain.filters import print_time
 from app.domain.tasks import Task
 
 PREVIEW = 100
 """Characters of arguments or an error in a row: about what fits on one line of a wide screen."""
-PRETTY_LIMIT = 64 * 1024
-"""Characters of a value that are indented and coloured; above, it is shown as it came."""
-SHOWN_LIMIT = 256 * 1024
-"""Characters of one value in a page; the rest is a click away, as JSON."""
-LINE = 72
-"""Characters up to which a list or an object stays on one line."""
 UNKNOWN = "—"
 
 _PLAIN_ID = re.compile(r"^[A-Za-z0-9_-]{1,100}$")
 _UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
-_OPEN, _CLOSE = {"{": "}", "[": "]"}, {"}": "{", "]": "["}
 
 
 def clock(at: float | None) -> str:
@@ -133,13 +122,6 @@ def percent(part: float | None, whole: float | None) -> int | None:
     return max(0, min(100, int(part / whole * 100)))
 
 
-def pretty(value: Json) -> Markup:
-    """A JSON text indented and marked up, each number and string exactly as it stands there."""
-    if len(value) > PRETTY_LIMIT:
-        return escape(value[:SHOWN_LIMIT])
-    return Markup("").join(_lines(_TOKEN.findall(value)))
-
-
 def _moment(at: float, form: str) -> str:
     try:
         return datetime.fromtimestamp(at, UTC).strftime(form)
@@ -151,52 +133,3 @@ def _unwrapped(args: str) -> str:
     if len(args) > 1 and args[0] in "[(" and args[-1] in "])":
         return args[1:-1].rstrip(",")
     return args
-
-
-def _lines(tokens: list[str]) -> list[Markup]:
-    found: list[Markup] = []
-    inline: list[bool] = []
-    for index, token in enumerate(tokens):
-        if token in _OPEN:
-            inline.append(bool(inline and inline[-1]) or _is_short(tokens, index))
-            found.append(Markup(token))
-            if not inline[-1]:
-                found.append(_break(inline))
-        elif token in _CLOSE:
-            if inline and not inline.pop():
-                found.append(_break(inline))
-            found.append(Markup(token))
-        elif token == ",":
-            found.append(Markup(", " if inline and inline[-1] else ","))
-            if inline and not inline[-1]:
-                found.append(_break(inline))
-        elif token == ":":
-            found.append(Markup(": "))
-        else:
-            found.append(_coloured(token, tokens[index + 1 : index + 2] == [":"]))
-    return found
-
-
-def _break(inline: list[bool]) -> Markup:
-    return Markup("\n" + "  " * len(inline))
-
-
-def _is_short(tokens: list[str], start: int) -> bool:
-    """Whether what opens at `start` closes within one line."""
-    depth = width = 0
-    for token in tokens[start : start + LINE]:
-        width += len(token) + (token in ",:")
-        depth += (token in _OPEN) - (token in _CLOSE)
-        if width > LINE:
-            return False
-        if depth == 0:
-            return True
-    return False
-
-
-def _coloured(token: str, is_key: bool) -> Markup:
-    if token.startswith('"'):
-        kind = "key" if is_key else "string"
-    else:
-        kind = "word" if token in ("true", "false", "null") else "number"
-    return Markup('<span class="json-{}">{}</span>').format(kind, token)

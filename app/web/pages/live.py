@@ -9,7 +9,7 @@ a memory of its own and a restart of anything is mended by connecting again.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -109,7 +109,7 @@ class LiveViews:
         """Open streams of pages."""
         return sum(channel.viewers for channel in self._channels.values())
 
-    async def follow(self, view: View) -> AsyncIterator[bytes]:
+    async def follow(self, view: View) -> AsyncGenerator[bytes, None]:
         """The frames for one viewer, from all fragments on. Raises TooMany before the first."""
         channel = self._join(view)
         try:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from app.domain.errors import FieldError
 from app.domain.tasks import ENDED, RUNNING, TaskState
 from app.domain.workers import WorkerState
-from app.web.pages import formats
+from app.web.pages import formats, json_text
 from app.web.pages.assets import StaticAssets
 
 ROOT = Path(__file__).resolve().parents[3] / "templates"
@@ -55,7 +55,7 @@ class Templates:
             machine_time=formats.machine_time,
             moment=formats.moment,
             percent=formats.percent,
-            pretty=formats.pretty,
+            pretty=json_text.pretty,
             short_id=formats.short_id,
             short_name=formats.short_name,
             size=formats.size,

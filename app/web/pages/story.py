@@ -1,6 +1,7 @@
 """A task's story: its steps, and how long it stayed in each, to scale."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.domain.tasks import RUNNING, Task, Transition
 
@@ -55,10 +56,7 @@ def tell(task: Task) -> Story:
 def _parts(order: list[Transition], task: Task) -> tuple[Part, ...]:
     if not order:
         return ()
-    spans = [
-        (_word(one), max(0.0, later.at - one.at))
-        for one, later in zip(order, order[1:], strict=False)
-    ]
+    spans = [(_word(one), max(0.0, later.at - one.at)) for one, later in pairwise(order)]
     whole = sum(seconds for _, seconds in spans)
     open_width = 0.0 if task.state.ended else (WIDTH * OPEN_SHARE if spans else WIDTH)
     room = WIDTH - open_width

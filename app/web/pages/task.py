@@ -16,7 +16,7 @@ from app.store.audit import AuditEntry
 from app.web.errors import status_of
 from app.web.pages import actions
 from app.web.pages.dashboard import Dashboard, dashboard_of
-from app.web.pages.formats import SHOWN_LIMIT
+from app.web.pages.json_text import SHOWN_LIMIT
 from app.web.pages.live import TICK
 from app.web.pages.render import task_path
 from app.web.pages.story import Story, tell
@@ -41,6 +41,11 @@ class Value:
     @property
     def length(self) -> int:
         return len(self.json or self.text or "")
+
+    @property
+    def shown(self) -> str:
+        """Of a repr, as much as is shown."""
+        return (self.text or "")[:SHOWN_LIMIT]
 
     @property
     def is_cut(self) -> bool:
