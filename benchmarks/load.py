@@ -9,8 +9,13 @@ import json
 import statistics
 import sys
 import time
+from typing import cast
 
 import uvloop
+
+
+PATIENCE = 30.0
+"""Seconds for the last answers."""
 
 
 class Connection(asyncio.Protocol):
@@ -26,8 +31,7 @@ class Connection(asyncio.Protocol):
         self._asked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:
@@ -69,7 +73,8 @@ async def ask(
         )
         for _ in range(connections)
     ]
-    await asyncio.gather(*(protocol.done for _, protocol in made))
+    async with asyncio.timeout(seconds + PATIENCE):
+        await asyncio.gather(*(protocol.done for _, protocol in made))
     taken = [each for _, protocol in made for each in protocol.taken]
     cuts = statistics.quantiles(taken, n=100)
     return {

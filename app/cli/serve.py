@@ -8,6 +8,7 @@ import structlog
 
 from app import logs
 from app.cli.flags import with_settings
+from app.cli.garbage import look_less_often
 from app.cli.processes import Process
 from app.cli.running import with_running_broker
 from app.settings import Settings
@@ -31,6 +32,7 @@ async def _serve(settings: Settings) -> None:
     from app.web import server
 
     app = create_app(settings)
+    look_less_often()
     recorder = Process(
         "recorder",
         [sys.executable, "-m", "app.cli", "record"],
