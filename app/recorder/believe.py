@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from app.domain.events import TaskEvent
 from app.domain.reduce import begin, reduce
 from app.domain.tasks import Task
@@ -11,15 +13,21 @@ from app.store.rollups import Tally, TallyKey, minute_of
 RECENT_LIMIT = 50_000
 """Tasks in memory, about 2 KiB each; an event about another one costs a look into the store."""
 
+log = structlog.get_logger()
+
 _End = tuple[TallyKey, float | None, float | None]
 
 
 @dataclass(slots=True)
 class Believed:
-    """The tasks that events have changed, and by how much that changes the figures."""
+    """The tasks that events have changed, and by how much that changes the figures.
+
+    `refused` counts events that no rule was made for: one of them must not stop the others.
+    """
 
     tasks: list[Task] = field(default_factory=list)
     tallies: dict[TallyKey, Tally] = field(default_factory=dict)
+    refused: int = 0
 
 
 class Beliefs:
@@ -54,24 +62,29 @@ class Beliefs:
         known, ended = self._open, self._ended
         changed: dict[str, Task] = {}
         ends: dict[str, _End | None] = {}
+        refused = 0
         for event in events:
             task_id = event.task_id
             task = known.get(task_id) or ended.get(task_id)
-            if task is None:
-                known[task_id] = changed[task_id] = self._begin(event)
-                ends[task_id] = None
-                continue
-            if task_id not in ends:
-                ends[task_id] = _end_of(task)
-            if reduce(task, event):
-                changed[task_id] = task
+            try:
+                if task is None:
+                    known[task_id] = changed[task_id] = self._begin(event)
+                    ends[task_id] = None
+                    continue
+                if task_id not in ends:
+                    ends[task_id] = _end_of(task)
+                if reduce(task, event):
+                    changed[task_id] = task
+            except Exception:
+                log.exception("an event could not be believed", kind=type(event).__name__)
+                refused += 1
         for task in changed.values():
             self._put_last(task)
         self._forget_oldest()
         tallies: dict[TallyKey, Tally] = {}
         for task in changed.values():
             _count(tallies, ends[task.id], _end_of(task))
-        return Believed(list(changed.values()), tallies)
+        return Believed(list(changed.values()), tallies, refused)
 
     def _begin(self, event: TaskEvent) -> Task:
         """Two tasks of one microsecond need different places in the list."""

@@ -11,15 +11,16 @@ from contextlib import suppress
 import structlog
 
 from app.broker.connection import connect, reading
+from app.broker.ledger import find_sent
 from app.broker.queues import find_queue_names, measure_queues
-from app.broker.results import fetch_results
+from app.broker.results import fetch_results, find_result_ids
 from app.broker.snapshot import ask_workers, find_waiting
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper
 from app.recorder.pipeline import Pipeline
-from app.store.tasks import open_tasks
+from app.store.tasks import get_many, open_tasks
 
 MEASURE_SECONDS = 2.0
 """Between two measurements of the queues: one pipelined question."""
@@ -31,6 +32,8 @@ GREETING_SECONDS = 1.0
 """Patience after a worker comes online: others of a deployment often follow at once."""
 OPEN_AT_ONCE = 500
 """Open tasks healed at once."""
+UNHEARD_LIMIT = 100_000
+"""Results taken in of tasks never heard of: a busy hour. A backend can hold days of them."""
 HEAL_PAUSE_SECONDS = 0.02
 """Between two such rounds: at most 25,000 keys a second, a few per cent of a Redis."""
 
@@ -41,12 +44,18 @@ class Lookout:
     """Asks the broker and the workers, and tells the pipeline what it has found."""
 
     def __init__(
-        self, transport: Transport, pipeline: Pipeline, fleet: Fleet, keeper: Keeper
+        self,
+        transport: Transport,
+        pipeline: Pipeline,
+        fleet: Fleet,
+        keeper: Keeper,
+        retention: float,
     ) -> None:
         self._transport = transport
         self._pipeline = pipeline
         self._fleet = fleet
         self._keeper = keeper
+        self._retention = retention
         self._redis = connect(transport.url)
         self._results = connect(transport.result_url) if transport.result_url else None
         self._named: set[str] = set()
@@ -58,6 +67,7 @@ class Lookout:
 
         Raises BrokerUnavailable.
         """
+        sent = await self._recall_sent()
         workers = await ask_workers(self._redis, self._transport)
         await self._pipeline.tell(workers)
         queues = await self._queue_names()
@@ -65,9 +75,11 @@ class Lookout:
         await self._pipeline.tell(waiting)
         await self.measure()
         healed, asked = await self._fetch_open()
+        unheard = await self._find_unheard()
         return (
             f"asked workers ({len(workers)} answers), {len(queues)} queues ({len(waiting)} tasks)"
-            f" and the results of {asked} open tasks ({healed} found)"
+            f" and the results of {asked} open tasks ({healed} found); recalled {sent} tasks sent"
+            f" from here, and found {unheard} results of tasks that were never heard of"
         )
 
     async def measure(self) -> None:
@@ -82,6 +94,8 @@ class Lookout:
                 await self.measure()
             except BrokerUnavailable as error:
                 log.debug("queues not measured", reason=str(error))
+            except Exception:  # whatever stands on the broker must not stop the recorder
+                log.exception("queues not measured")
             await asyncio.sleep(MEASURE_SECONDS)
 
     def greet(self) -> None:
@@ -104,6 +118,8 @@ class Lookout:
                 await self._pipeline.tell(await ask_workers(self._redis, self._transport))
             except BrokerUnavailable as error:
                 log.debug("workers not asked", reason=str(error))
+            except Exception:  # whatever a worker answers must not stop the recorder
+                log.exception("workers not asked")
             # A worker says that it is online a moment before it listens to questions.
             patience = (
                 min(2 * patience, REPORT_SECONDS) if self._fleet.strangers() else REPORT_SECONDS
@@ -130,6 +146,32 @@ class Lookout:
             self._named_at = time.monotonic()
         given = {self._transport.default_queue, *self._transport.extra_queues}
         return given | self._named | self._fleet.queue_names()
+
+    async def _recall_sent(self) -> int:
+        """Tasks that people sent from here while nobody listened."""
+        sent = 0
+        async for page in find_sent(self._redis, self._transport):
+            sent += len(page)
+            await self._pipeline.tell(page)
+        return sent
+
+    async def _find_unheard(self) -> int:
+        """Results of tasks that were sent and ended while nobody listened."""
+        found = 0
+        if self._results is None:
+            return found
+        since = time.time() - self._retention
+        async for ids in find_result_ids(self._results, self._transport):
+            known = await self._keeper.insist(get_many, self._keeper.db, ids)
+            unknown = [task_id for task_id in ids if task_id not in known]
+            fetched = await fetch_results(self._results, self._transport, unknown)
+            events = [event for event in fetched if event.at >= since]
+            found += len(events)
+            if events:
+                await self._pipeline.tell(events)
+            if found >= UNHEARD_LIMIT:
+                break
+        return found
 
     async def _fetch_open(self) -> tuple[int, int]:
         """Results of all open tasks: how many were found, how many were asked for."""

@@ -4,6 +4,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import structlog
 
 from app.broker.subscription import Heard
 from app.broker.translate import translate
@@ -26,7 +29,7 @@ from app.recorder.announce import Announcer, pack
 from app.recorder.believe import Beliefs, Believed
 from app.recorder.figures import Figures
 from app.recorder.fleet import Fleet
-from app.recorder.keep import Keeper
+from app.recorder.keep import Keeper, LeaseLost
 from app.recorder.receive import Backlog
 from app.store import tasks as stored_tasks
 from app.store.blind_windows import BlindWindow
@@ -41,6 +44,8 @@ EVENTS_AT_ONCE = 5_000
 GAP = "changes were lost between the store and the feed"
 
 WORKER_EVENTS = frozenset({WorkerHeartbeat, WorkerOffline, WorkerLost, WorkerReported})
+
+log = structlog.get_logger()
 
 
 class Pipeline:
@@ -169,6 +174,8 @@ class Pipeline:
                 tasks.append(event)  # type: ignore[arg-type]
         await self._load(tasks)
         believed = self._beliefs.believe(tasks)
+        if believed.refused:
+            self._figures.malformed["could not be believed"] += believed.refused
         await self._believe_fleet(workers, queues)
         await self._keep(believed)
 
@@ -205,6 +212,27 @@ class Pipeline:
             blind_windows=self._windows,
         )
         self._windows = []
+        try:
+            await self._commit(batch)
+        except LeaseLost:
+            raise
+        except Exception:
+            # A value that the store chokes on must cost its own task alone, not the recorder.
+            log.exception("a tick could not be kept as one")
+            await self._keep_one_by_one(batch)
+
+    async def _keep_one_by_one(self, batch: Batch) -> None:
+        rest = replace(batch, tasks=[], announcement=None)
+        for part in [*(Batch(tasks=[task]) for task in batch.tasks), rest]:
+            try:
+                await self._commit(part)
+            except LeaseLost:
+                raise
+            except Exception:
+                self._figures.malformed["could not be kept"] += 1
+
+    async def _commit(self, batch: Batch) -> None:
+        """Steps 4 and 5."""
         changes = self._changes(batch)
         if changes:
             batch.announcement = pack(changes)

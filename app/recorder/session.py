@@ -37,7 +37,7 @@ LOOK_AGAIN_SECONDS = 2.0
 """After a look around that failed half way."""
 STATUS_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
-PRUNE_ROWS = 500
+PRUNE_ROWS = 200
 """Of one transaction: short enough that no tick has to wait for it noticeably."""
 PRUNE_PAUSE_SECONDS = 0.05
 DRAIN_SECONDS = 2.0
@@ -70,7 +70,7 @@ class Session:
         self._pipeline = Pipeline(
             transport, self._backlog, Beliefs(), fleet, keeper, self._announcer, self._figures
         )
-        self._lookout = Lookout(transport, self._pipeline, fleet, keeper)
+        self._lookout = Lookout(transport, self._pipeline, fleet, keeper, retention)
         self._pipeline.on_arrival = self._lookout.greet
         self._fleet = fleet
         self._run_id = ""
@@ -190,6 +190,11 @@ class Session:
             except BrokerUnavailable as error:
                 log.debug("looking around again", reason=str(error))
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            except LeaseLost:
+                return  # whoever renews the lease ends the session
+            except Exception:  # whatever is found must not stop the recorder
+                log.exception("looking around failed")
+                return
         log.info("looked around", seen=seen)
         if window is not None:
             self._pipeline.note(replace(window, healed_at=time.time(), note=seen))

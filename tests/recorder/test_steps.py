@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from app.broker.subscription import Heard
+from app.broker.transport import Transport
 from app.domain.errors import StoreUnavailable
 from app.domain.events import QueueMeasured, TaskFailed, TaskSent, TaskSucceeded, WorkerHeartbeat
 from app.domain.tasks import Task, TaskState
@@ -16,13 +17,16 @@ from app.feed.changes import Change
 from app.feed.lease import Lease
 from app.feed.stream import STREAM, connect_feed
 from app.feed.writer import Feed
-from app.recorder import announce, fleet
+from app.recorder import announce, fleet, keep
 from app.recorder.announce import Announcer, pack
 from app.recorder.believe import Beliefs
+from app.recorder.figures import Figures
 from app.recorder.fleet import ALIVE_SECONDS, LOAD_SECONDS, Fleet
 from app.recorder.keep import Keeper, LeaseLost
+from app.recorder.pipeline import Pipeline
 from app.recorder.receive import Backlog, Dropped
-from app.store import announcements
+from app.store import announcements, writer
+from app.store import tasks as stored
 from app.store.database import Database
 from app.store.writer import Batch
 from tests.support import eventually_async
@@ -269,3 +273,25 @@ async def test_too_much_that_waits_for_redis_becomes_one_reset(
     for _ in range(4):
         await commit_and_add(announcer, keeper, 3)
     assert announcer.gap
+
+
+async def test_a_value_that_the_store_chokes_on_costs_its_own_task_alone(
+    keeper: Keeper, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(db: Database, batch: Batch) -> None:
+        if any(task.id == "poison" for task in batch.tasks):
+            raise OverflowError("too large for a column")
+        writer.commit(db, batch)
+
+    monkeypatch.setattr(keep, "commit", commit)
+    figures = Figures()
+    announcer = Announcer(Feed(redis), keeper)
+    await announcer.open()
+    transport = Transport.from_options("redis://127.0.0.1:1/0")
+    none = Fleet([], [])
+    pipeline = Pipeline(transport, Backlog(), Beliefs(), none, keeper, announcer, figures)
+    kept = pipeline.tell([sent("a"), sent("poison"), sent("b")])
+    await pipeline.tick()
+    await kept
+    assert set(stored.get_many(keeper.db, ["a", "b", "poison"])) == {"a", "b"}
+    assert figures.malformed == {"could not be kept": 1}
