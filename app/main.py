@@ -100,7 +100,12 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
     operations = Operations(
         db=db, publisher=publisher, broker=broker, transport=transport, run=reading
     )
-    for name, work in (("tail", tail.run()), ("news", news.run()), ("health", health.run())):
+    for name, work in (
+        ("tail", tail.run()),
+        ("news", news.run()),
+        ("streams", streams.run(tail)),
+        ("health", health.run()),
+    ):
         await stack.enter_async_context(running(name, work))
     return Umbel(
         db=db,

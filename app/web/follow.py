@@ -12,7 +12,8 @@ from app.feed.changes import Change, frame_of
 from app.feed.codec import encode_summary
 from app.web.openapi import STREAM, documented, path_text
 from app.web.state import Umbel, umbel_of
-from app.web.stream import BYE, HEADERS, HEARTBEAT_SECONDS, RETRY_MS, SEND_SECONDS, heartbeat
+from app.web.stream import BYE, HEADERS, HEARTBEAT_SECONDS, RETRY_MS, heartbeat
+from app.web.streams import STALLED_SECONDS
 from app.web.tasks import find_task
 
 DONE_RETRY_MS = 3_600_000
@@ -43,7 +44,7 @@ async def follow_task(request: Request) -> Response:
     if request.scope.get("head"):
         return Response(headers=headers)
     return EventSourceResponse(
-        frames(umbel, task_id), headers=headers, ping=0, send_timeout=SEND_SECONDS
+        frames(umbel, task_id), headers=headers, ping=0, send_timeout=STALLED_SECONDS
     )
 
 

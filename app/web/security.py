@@ -37,6 +37,8 @@ HEADERS = [(b"content-security-policy", POLICY.encode()), *_OTHERS]
 DOCS_HEADERS = [(b"content-security-policy", DOCS_POLICY.encode()), *_OTHERS]
 NO_STORE = (b"cache-control", b"no-store")
 
+PLAIN_SEND = "umbel.send"
+"""Where a stream finds the `send` that adds nothing, for when its answer has begun."""
 LOOKED_AT = (b"host", b"origin", b"sec-fetch-site", b"content-length")
 HOSTS_REMEMBERED = 100
 """Host headers found to be ours; somebody may send any number of ports."""
@@ -83,6 +85,7 @@ class Gate:
                 receive = _counting(receive, limit)
             elif not length.isdigit() or int(length) > limit:
                 refusal = _over_limit(scope["path"], limit)
+        scope[PLAIN_SEND] = send
         send = _with_headers(scope["path"], send)
         await (refusal or self.app)(scope, receive, send)
 

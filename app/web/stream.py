@@ -7,15 +7,14 @@ because every layer above costs more for a message than the message (docs/decisi
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from typing import get_args
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from app.domain.errors import BadInput, FieldError, UmbelError
+from app.domain.errors import BadInput, FeedUnavailable, FieldError, UmbelError
 from app.domain.filters import TaskFilter, parse_filter
 from app.feed.changes import Kind
 from app.feed.tail import Tailed
@@ -23,12 +22,12 @@ from app.feed.times import moment
 from app.web.api.parameters import FILTER_PARAMETERS
 from app.web.errors import describe, render
 from app.web.openapi import STREAM, Documented, header, query, refusals
+from app.web.security import PLAIN_SEND
 from app.web.state import Umbel, of_scope
+from app.web.streams import LOOK_SECONDS, Stream
 
 HEARTBEAT_SECONDS = 10.0
 """Proxies close what is silent for 30 s; the contract promises 15."""
-SEND_SECONDS = 20.0
-"""A reader whose buffers stay full for so long is gone, or as good as."""
 RETRY_MS = 1500
 """When a browser connects again after the stream ended."""
 REPLAYS_AT_ONCE = 8
@@ -92,98 +91,117 @@ class EventStream:
         umbel = of_scope(scope)
         try:
             wanted, last_id = read_request(scope)
-            with umbel.streams.admit():
-                await self._serve(umbel, scope, receive, send, wanted, last_id)
+            umbel.streams.check()
         except UmbelError as error:
             problem, headers = describe(scope["path"], error)
             await render(problem, headers)(scope, receive, send)
-
-    async def _serve(
-        self,
-        umbel: Umbel,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        wanted: Wanted,
-        last_id: str | None,
-    ) -> None:
+            return
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         if scope.get("head"):
             await send({"type": "http.response.body", "body": b""})
             return
-        task = asyncio.current_task()
-        watcher = asyncio.create_task(_watch(receive, task))
+        with umbel.streams.admit() as stream:
+            # Past the layers that only look at an answer's beginning.
+            reader = Reader(umbel, stream, wanted, scope.get(PLAIN_SEND, send))
+            await self._serve(reader, receive, last_id)
+
+    async def _serve(self, reader: "Reader", receive: Receive, last_id: str | None) -> None:
+        watcher = asyncio.create_task(_watch(receive, reader.stream))
         try:
-            async with aclosing(self._frames(umbel, wanted, last_id)) as stream:
-                async for frames in stream:
-                    async with asyncio.timeout(SEND_SECONDS):
-                        await send(_part(frames))
+            await reader.begin(last_id, self._replays)
+            await reader.follow()
         except asyncio.CancelledError:
-            if watcher.done():  # the reader left
-                _uncancel(task)
-                return
-            if not umbel.streams.closing:
+            closing = reader.umbel.streams.closing
+            if not (closing or watcher.done() or reader.stream.sending_since):
                 raise
-            _uncancel(task)
-            await send({"type": "http.response.body", "body": BYE})
-        except TimeoutError:
-            pass  # returning without an end makes the server close the connection
+            if reader.stream.task is not None:
+                reader.stream.task.uncancel()
+            if closing and not watcher.done() and reader.stream.sending_since is None:
+                await reader.end()
+            # Otherwise the reader has left or stalled: returning closes the connection.
+        except FeedUnavailable:
+            await reader.end()  # it knows where it was, and asks again
         finally:
             watcher.cancel()
 
-    async def _frames(
-        self, umbel: Umbel, wanted: Wanted, last_id: str | None
-    ) -> AsyncGenerator[bytes, None]:
-        """What to send, already encoded: first a heartbeat, so that the reader has an id."""
-        tail = umbel.tail
-        position, seen = tail.position, tail.head
-        if last_id is None:
-            yield b"retry: %d\n" % RETRY_MS + heartbeat(umbel, seen)
-        else:
-            yield b"retry: %d\n\n" % RETRY_MS
-            found = tail.position_of(last_id)
-            if found is not None:
-                position, seen = found, last_id
-            else:
-                async with self._replays, aclosing(self._resume(umbel, wanted, last_id)) as pages:
-                    async for frames, place in pages:
-                        position, seen = place
-                        if frames:
-                            yield frames
-            yield heartbeat(umbel, seen)
+
+class Reader:
+    """One reader: what it wants, and its place in the ring."""
+
+    def __init__(self, umbel: Umbel, stream: Stream, wanted: Wanted, send: Send) -> None:
+        self.umbel = umbel
+        self.stream = stream
+        self._wanted = wanted
+        self._send = send
+        self._place(umbel.tail.position, umbel.tail.head)
+
+    async def begin(self, last_id: str | None, replays: asyncio.Semaphore) -> None:
+        """Sends what came after `last_id`, and a heartbeat, so that the reader has an id.
+
+        Raises FeedUnavailable.
+        """
+        await self._write(b"retry: %d\n\n" % RETRY_MS)
+        if last_id is not None and not self._find(last_id):
+            async with replays:
+                await self._replay(last_id)
+        await self._write(heartbeat(self.umbel, self._seen))
+
+    async def follow(self) -> None:
+        """Sends what happens, until cancelled."""
+        tail, streams = self.umbel.tail, self.umbel.streams
         due = time.monotonic() + HEARTBEAT_SECONDS
         while True:
-            changes = tail.after(position)
+            changes = tail.after(self._position)
             if changes is None:
-                position, seen = tail.position, tail.head
-                yield reset_frame(seen, "this stream was read too slowly")
+                await self._reset("this stream was read too slowly")
             elif changes:
-                position = changes[-1].position
-                seen = changes[-1].change.id or seen
-                if frames := joined(changes, wanted):
-                    yield frames
-                await asyncio.sleep(0)  # a reader that catches up lets others have their turn
-            if time.monotonic() >= due:
-                yield heartbeat(umbel, seen)
+                self._place(changes[-1].position, changes[-1].change.id or self._seen)
+                await self._write(joined(changes, self._wanted))
+                if self._position < tail.position:
+                    await asyncio.sleep(0)  # who catches up lets others have their turn
+            elif time.monotonic() >= due:
+                await self._write(heartbeat(self.umbel, self._seen))
                 due = time.monotonic() + HEARTBEAT_SECONDS
-            await tail.wait(position, max(0.0, due - time.monotonic()))
+            else:
+                await streams.woken()
+                continue
+            if time.monotonic() >= due + LOOK_SECONDS:  # busy all the time
+                await self._write(heartbeat(self.umbel, self._seen))
+                due = time.monotonic() + HEARTBEAT_SECONDS
 
-    async def _resume(
-        self, umbel: Umbel, wanted: Wanted, last_id: str
-    ) -> AsyncGenerator[tuple[bytes, tuple[int, str | None]], None]:
-        """Pages of changes after `last_id` until the ring has the rest, each with its place."""
-        tail = umbel.tail
-        while (position := tail.position_of(last_id)) is None:
-            changes = await tail.replay(last_id)
+    async def end(self) -> None:
+        """Says goodbye."""
+        await self._send({"type": "http.response.body", "body": BYE})
+
+    def _place(self, position: int, seen: str | None) -> None:
+        self._position, self._seen = position, seen
+
+    def _find(self, last_id: str) -> bool:
+        position = self.umbel.tail.position_of(last_id)
+        if position is not None:
+            self._place(position, last_id)
+        return position is not None
+
+    async def _replay(self, last_id: str) -> None:
+        """Sends pages from Redis until the ring has the rest."""
+        while not self._find(last_id):
+            changes = await self.umbel.tail.replay(last_id)
             if changes is None:
-                place = (tail.position, tail.head)
-                yield reset_frame(tail.head, "the gap could not be filled"), place
+                await self._reset("the gap could not be filled")
                 return
             if changes:
                 last_id = changes[-1].id
-                tailed = [Tailed(0, change) for change in changes]
-                yield joined(tailed, wanted), (tail.position, last_id)
-        yield b"", (position, last_id)
+                await self._write(joined([Tailed(0, change) for change in changes], self._wanted))
+
+    async def _reset(self, reason: str) -> None:
+        self._place(self.umbel.tail.position, self.umbel.tail.head)
+        await self._write(reset_frame(self._seen, reason))
+
+    async def _write(self, frames: bytes) -> None:
+        if frames:
+            self.stream.sending_since = time.monotonic()
+            await self._send({"type": "http.response.body", "body": frames, "more_body": True})
+            self.stream.sending_since = None
 
 
 def read_request(scope: Scope) -> tuple[Wanted, str | None]:
@@ -257,18 +275,8 @@ def _kinds(pairs: Sequence[tuple[str, str]]) -> frozenset[str]:
     return frozenset(given)
 
 
-def _part(frames: bytes) -> Message:
-    return {"type": "http.response.body", "body": frames, "more_body": True}
-
-
-async def _watch(receive: Receive, task: "asyncio.Task[object] | None") -> None:
-    """Cancels the stream when its reader has left, which only `receive` ever tells."""
+async def _watch(receive: Receive, stream: Stream) -> None:
+    """Ends the stream when its reader has left, which only `receive` ever tells."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    if task is not None:
-        task.cancel()
-
-
-def _uncancel(task: "asyncio.Task[object] | None") -> None:
-    if task is not None:
-        task.uncancel()
+    stream.cancel()

@@ -63,8 +63,10 @@ def test_a_stream_resumes_without_loss_or_repetition(
             ended(client, task_id)
         for task_id in ids:
             stream.wait_for(
-                lambda event, wanted=task_id: event.data.get("id") == wanted  # type: ignore[misc]
-                and event.data["state"] == "SUCCESS"
+                lambda event, wanted=task_id: (
+                    event.data.get("id") == wanted  # type: ignore[misc]
+                    and event.data["state"] == "SUCCESS"
+                )
             )
         seen = [event.id for event in stream.events if event.name != "heartbeat"]
     assert first.id is not None
@@ -78,7 +80,9 @@ def test_a_stream_resumes_without_loss_or_repetition(
         assert len(set(told)) == len(told)
 
 
-@pytest.mark.parametrize("given", ["1-1", "99999999999999-0", "nonsense", "-", "1-x", "%D9%A3-%D9%A3"])
+@pytest.mark.parametrize(
+    "given", ["1-1", "99999999999999-0", "nonsense", "-", "1-x", "%D9%A3-%D9%A3"]
+)
 def test_an_unknown_id_is_answered_by_a_reset(site: Site, given: str) -> None:
     with listening(f"{site.url}/events?last_event_id={given}") as stream:
         first = stream.wait_for(lambda event: True)
@@ -106,9 +110,7 @@ def test_one_task_is_followed_to_its_end(site: Site, client: httpx.Client) -> No
         assert len(tasks) > 1
 
 
-def test_following_an_ended_task_tells_its_state_and_ends(
-    site: Site, client: httpx.Client
-) -> None:
+def test_following_an_ended_task_tells_its_state_and_ends(site: Site, client: httpx.Client) -> None:
     task_id = submit(client, "/tasks/add", {"x": 1, "y": 1})
     ended(client, task_id)
     with listening(f"{site.url}/tasks/{task_id}/events") as stream:
