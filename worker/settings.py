@@ -14,19 +14,13 @@ from celery.exceptions import ImproperlyConfigured
 
 DAY = 86_400
 LONGEST_TASK = DAY
-"""Seconds that `worker.tasks.long_task` may sleep: what the limits below have to leave room for."""
-SOFT_TIME_LIMIT = LONGEST_TASK + 300
-"""Seconds; then the task is told to end (SoftTimeLimitExceeded) and may tidy up."""
-TIME_LIMIT = SOFT_TIME_LIMIT + 300
-"""Seconds; then its process is killed. Room for what tidies up after the soft limit."""
-VISIBILITY_TIMEOUT = TIME_LIMIT + 3_600
-"""Seconds after which Redis hands out a message again that nobody has acknowledged.
-
-Longer than any task may run, otherwise a task that is still running is started a second time.
-"""
-RESULT_EXPIRES = VISIBILITY_TIMEOUT + 3_600
-"""Seconds a result is kept. Longer than the visibility timeout, so that a message which comes back
-although its task has succeeded finds that success and is dropped."""
+"""Seconds that a task may run: `worker.tasks.long_task` may sleep for a day. What follows leaves
+room for it."""
+TIDY_UP = 60
+"""Seconds from the longest task to the soft time limit, and from there to the hard one: a task
+that is told to end may tidy up, then its process is killed."""
+UNCERTAIN = 300
+"""Seconds by which clocks of machines may differ and the hard limit may be late."""
 SOFT_SHUTDOWN = 5.0
 """Seconds that running tasks are given on shutdown; below the 10 s that Docker waits by default."""
 BACKEND_WAIT = 2_000
@@ -39,7 +33,7 @@ NO_RESULTS = {"none": "disabled://", "disabled": "disabled://"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What can be set from outside. `soft_shutdown` is in seconds."""
+    """What can be set from outside. Times are in seconds."""
 
     broker_url: str = "redis://127.0.0.1:6379/0"
     result_backend: str = ""
@@ -49,6 +43,34 @@ class Settings:
     control_exchange: str = "celery"
     default_queue: str = "celery"
     soft_shutdown: float = SOFT_SHUTDOWN
+    longest_task: float = LONGEST_TASK
+
+    @property
+    def soft_time_limit(self) -> float:
+        """Seconds; then a task is told to end, by SoftTimeLimitExceeded."""
+        return self.longest_task + TIDY_UP
+
+    @property
+    def time_limit(self) -> float:
+        """Seconds; then the process of a task is killed."""
+        return self.soft_time_limit + TIDY_UP
+
+    @property
+    def visibility_timeout(self) -> float:
+        """Seconds after which Redis hands out a message again that nobody has acknowledged.
+
+        Longer than any task may run, otherwise one that still runs is started a second time.
+        """
+        return self.time_limit + UNCERTAIN
+
+    @property
+    def result_expires(self) -> float:
+        """Seconds a result is kept: a day at least.
+
+        Longer than the visibility timeout, so that a message that comes back although its task has
+        succeeded finds that success and is dropped.
+        """
+        return max(DAY, self.visibility_timeout + UNCERTAIN)
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -66,6 +88,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         control_exchange=_first(environ, "UMBEL_CONTROL_EXCHANGE") or "celery",
         default_queue=_first(environ, "UMBEL_DEFAULT_QUEUE") or "celery",
         soft_shutdown=_seconds(environ, "UMBEL_SOFT_SHUTDOWN", SOFT_SHUTDOWN),
+        longest_task=_seconds(environ, "UMBEL_LONGEST_TASK", LONGEST_TASK),
     )
 
 
@@ -121,7 +144,7 @@ def _delivery(settings: Settings) -> dict[str, Any]:
         # one worker while another one is idle.
         "worker_prefetch_multiplier": 1,
         "broker_transport_options": {
-            "visibility_timeout": VISIBILITY_TIMEOUT,
+            "visibility_timeout": settings.visibility_timeout,
             # Notices a Redis that went away without a word (power cut, network) in seconds.
             "socket_keepalive": True,
             "health_check_interval": 10,
@@ -141,12 +164,12 @@ def _delivery(settings: Settings) -> dict[str, Any]:
 
 def _limits(settings: Settings) -> dict[str, Any]:
     return {
-        "task_soft_time_limit": SOFT_TIME_LIMIT,
-        "task_time_limit": TIME_LIMIT,
+        "task_soft_time_limit": settings.soft_time_limit,
+        "task_time_limit": settings.time_limit,
         # On SIGQUIT (what the image is stopped with) tasks get this long to end; what still runs
         # then goes back to its queue, for another worker.
         "worker_soft_shutdown_timeout": settings.soft_shutdown,
-        "result_expires": RESULT_EXPIRES,
+        "result_expires": settings.result_expires,
     }
 
 

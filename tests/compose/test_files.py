@@ -1,4 +1,4 @@
-"""What compose.yaml and the Dockerfiles promise, read from the files; `run` proves it with Docker."""
+"""What compose.yaml and the Dockerfiles promise, read from the files; `run` proves the rest."""
 
 from typing import Any
 

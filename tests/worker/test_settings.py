@@ -3,8 +3,7 @@
 import pytest
 from celery.exceptions import ImproperlyConfigured
 
-from worker import settings
-from worker.settings import configuration, read
+from worker.settings import LONGEST_TASK, configuration, read
 
 
 def configured(**environ: str) -> dict[str, object]:
@@ -39,9 +38,18 @@ def test_transport_options_are_added_to_ours() -> None:
     assert options["socket_keepalive"] is True
 
 
-def test_a_message_is_not_handed_out_again_while_its_task_may_still_run() -> None:
-    assert settings.LONGEST_TASK < settings.SOFT_TIME_LIMIT < settings.TIME_LIMIT
-    assert settings.TIME_LIMIT < settings.VISIBILITY_TIMEOUT < settings.RESULT_EXPIRES
+@pytest.mark.parametrize("longest", ["1", "60", "86400"])
+def test_a_message_is_not_handed_out_again_while_its_task_may_still_run(longest: str) -> None:
+    found = read({"UMBEL_LONGEST_TASK": longest})
+    assert float(longest) < found.soft_time_limit < found.time_limit < found.visibility_timeout
+    assert found.visibility_timeout < found.result_expires
+    conf = configuration(found)
+    assert conf["task_time_limit"] == found.time_limit
+    assert conf["broker_transport_options"]["visibility_timeout"] == found.visibility_timeout
+
+
+def test_the_sample_task_may_sleep_for_as_long_as_it_says() -> None:
+    assert read({}).soft_time_limit > LONGEST_TASK
 
 
 @pytest.mark.parametrize(
