@@ -6,17 +6,19 @@ and what waits in them, results of the tasks that we believe open. All of it onl
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 import structlog
 
 from app.broker.connection import connect, reading
-from app.broker.ledger import find_sent
+from app.broker.ledger import find_all_submitted, find_sent
 from app.broker.queues import find_queue_names, measure_queues
 from app.broker.results import fetch_results, find_result_ids
 from app.broker.snapshot import ask_workers, find_waiting
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
+from app.domain.events import TaskSent
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper
 from app.recorder.pipeline import Pipeline
@@ -61,6 +63,8 @@ class Lookout:
         self._named: set[str] = set()
         self._named_at = 0.0
         self._greet = asyncio.Event()
+        self._cut: set[str] = set()
+        self._recall = asyncio.Event()
 
     async def look_around(self) -> str:
         """All there is to see, believed and kept when this returns; says what was looked at.
@@ -123,6 +127,37 @@ class Lookout:
             # A worker says that it is online a moment before it listens to questions.
             patience = (
                 min(2 * patience, REPORT_SECONDS) if self._fleet.strangers() else REPORT_SECONDS
+            )
+
+    def recall(self, task_ids: Iterable[str]) -> None:
+        """These were sent with arguments too large for their event: Umbel's ledger may know."""
+        self._cut.update(task_ids)
+        self._recall.set()
+
+    async def recall_often(self) -> None:
+        """Reads true arguments from the ledger for ever, as they are asked for."""
+        while True:
+            await self._recall.wait()
+            self._recall.clear()
+            asked, self._cut = sorted(self._cut), set()
+            try:
+                found = await find_all_submitted(self._redis, self._transport, asked)
+            except BrokerUnavailable as error:
+                log.debug("arguments not read", reason=str(error))
+                continue
+            now = time.time()
+            self._pipeline.tell(
+                [
+                    TaskSent(
+                        task_id=task.id,
+                        at=task.sent_at or now,
+                        heard_at=now,
+                        args=task.args,
+                        kwargs=task.kwargs,
+                        retry_of=task.retry_of,
+                    )
+                    for task in found.values()
+                ]
             )
 
     async def run_id(self) -> str:

@@ -15,6 +15,7 @@ from app.domain.events import (
     Event,
     QueueMeasured,
     TaskEvent,
+    TaskSent,
     WorkerEvent,
     WorkerHeartbeat,
     WorkerLost,
@@ -42,6 +43,8 @@ MESSAGES_AT_ONCE = 2_000
 EVENTS_AT_ONCE = 5_000
 """The same for what a look around has found."""
 GAP = "changes were lost between the store and the feed"
+CUT = "..."
+"""In Celery's repr of arguments over 1,024 characters."""
 
 WORKER_EVENTS = frozenset({WorkerHeartbeat, WorkerOffline, WorkerLost, WorkerReported})
 
@@ -51,7 +54,8 @@ log = structlog.get_logger()
 class Pipeline:
     """Takes what was heard, and what a look around has found, through all steps in order.
 
-    `on_arrival` is called when a worker comes that has not said yet what it is.
+    `on_arrival` is called when a worker comes that has not said yet what it is, `on_cut` with
+    the ids of tasks that were heard to be sent with arguments too long to be said.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Pipeline:
         self._finishing = False
         self._finished = asyncio.Event()
         self.on_arrival: Callable[[], None] = _nothing
+        self.on_cut: Callable[[list[str]], None] = _nothing
 
     def tell(self, events: Sequence[Event]) -> "asyncio.Future[None]":
         """Has events that were found believed like heard ones; done when they are kept."""
@@ -144,6 +149,8 @@ class Pipeline:
         translation = translate(heard, self._transport)
         self._figures.events += len(translation.events)
         self._figures.malformed.update(translation.reasons)
+        if cut := [event.task_id for event in translation.events if _is_cut(event)]:  # type: ignore[union-attr]
+            self.on_cut(cut)
         return list(translation.events)
 
     def _note_dropped(self) -> None:
@@ -264,5 +271,14 @@ def _arrives(event: WorkerEvent, fleet: Fleet) -> bool:
     return type(event) is WorkerHeartbeat and (event.online or event.worker not in fleet.workers)
 
 
-def _nothing() -> None:
+def _is_cut(event: Event) -> bool:
+    """A publisher's repr ends so where the arguments were too long for it."""
+    return (
+        type(event) is TaskSent
+        and event.args is None
+        and (CUT in (event.args_repr or "") or CUT in (event.kwargs_repr or ""))
+    )
+
+
+def _nothing(*_: object) -> None:
     return None

@@ -72,6 +72,7 @@ class Session:
         )
         self._lookout = Lookout(transport, self._pipeline, fleet, keeper, retention)
         self._pipeline.on_arrival = self._lookout.greet
+        self._pipeline.on_cut = self._lookout.recall
         self._fleet = fleet
         self._run_id = ""
         self._hands: list[asyncio.Task[None]] = []
@@ -93,7 +94,7 @@ class Session:
         log.info("recording", recorder=self._figures.name)
         hearing = [self._hear(), self._lookout.measure_often(), self._lookout.ask_often()]
         hearing += [watch(self._transport, self._fleet, self._pipeline, self._figures)]
-        hearing += [self._prune_often()]
+        hearing += [self._lookout.recall_often(), self._prune_often()]
         keeping = [self._pipeline.run(), self._announcer.run()]
         keeping += [self._renew_lease(), self._say_status()]
         ears, self._hands = _start(hearing), _start(keeping)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.broker.publish import Publisher, Submission
 from app.broker.subscription import Heard
 from app.broker.transport import Transport
 from app.domain.tasks import TaskState
@@ -348,3 +349,21 @@ async def _talk(recording: Recording, round_number: int) -> None:
 async def _says(output: object, text: str) -> bool:
     assert callable(output)
     return text in output()
+
+
+async def test_arguments_too_large_for_an_event_are_read_from_the_ledger(
+    recording: Recording,
+) -> None:
+    publisher = Publisher(recording.transport)
+    await publisher.open()
+    args = json.dumps([["x" * 100] * 400])
+    try:
+        published = await publisher.publish([Submission(name="app.work", args=args)])
+    finally:
+        await publisher.close()
+
+    async def known() -> bool:
+        task = await recording.task(published.task_ids[0])
+        return task is not None and task.args == args
+
+    await eventually_async(known)
