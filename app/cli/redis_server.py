@@ -1,8 +1,10 @@
 """The embedded Redis: found, started on the data folder, and asked whether it answers."""
 
+import re
 import shutil
 import socket
 import stat
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +14,7 @@ from app.domain.errors import CannotStart
 
 BINARIES = ("redis-server", "valkey-server")
 LOOPBACK = "127.0.0.1"
+FOLDERS_SINCE = 7
 _ANSWER = 0.5
 """Seconds for one answer of a Redis on this machine; it takes less than a millisecond."""
 
@@ -44,6 +47,23 @@ def _packed() -> Path | None:
             binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
             return binary
     return None
+
+
+def check_format(binary: str, folder: Path) -> None:
+    """Raises CannotStart where a newer Redis has written the folder in a form unknown to this one.
+
+    Since 7.0 the append-only file is a folder of files; an older Redis would not look into it,
+    and start empty.
+    """
+    if not (folder / "appendonlydir").is_dir():
+        return
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    found = re.search(r"v=(\d+)", said.stdout)
+    if found and int(found[1]) < FOLDERS_SINCE:
+        raise CannotStart(
+            f"{folder} was written by Redis 7 or newer, and {binary} is version {found[1]}: install "
+            "a redis-server of version 7, or give another folder with --data-dir."
+        )
 
 
 def command(binary: str, folder: Path, port: int) -> list[str]:

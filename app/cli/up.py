@@ -109,6 +109,7 @@ class Together:
     async def _start_redis(self) -> str:
         folder = self._settings.data_dir / "redis"
         binary = redis_server.find_binary()
+        redis_server.check_format(binary, folder)
         redis_server.end_orphan(folder)
         port = redis_server.choose_port(folder)
         process = Process(

@@ -70,3 +70,14 @@ def test_the_packed_binary_serves_where_none_is_on_path(
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     assert redis_server.find_binary() == str(binary)
+
+
+def test_a_redis_too_old_for_the_data_does_not_start_empty(tmp_path: Path) -> None:
+    old = tmp_path / "redis-server"
+    old.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 bits=64'\n")
+    old.chmod(0o755)
+    redis_server.check_format(str(old), tmp_path)
+    (tmp_path / "appendonlydir").mkdir()
+    redis_server.check_format(redis_server.find_binary(), tmp_path)
+    with pytest.raises(CannotStart, match="written by Redis 7 or newer"):
+        redis_server.check_format(str(old), tmp_path)
