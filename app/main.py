@@ -52,7 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan(settings, transport),
     )
     api_routes.install(app)
-    install_errors(app, install_pages(app))
+    always = {name.decode(): value.decode() for name, value in security.HEADERS}
+    install_errors(app, install_pages(app), always)
     _install_security(app, settings)
     return app
 

@@ -120,8 +120,13 @@ def describe(path: str, error: UmbelError) -> tuple[Problem, dict[str, str]]:
     return found, headers
 
 
-def install_errors(app: FastAPI, page: PageMaker | None = None) -> None:
-    """Every error becomes a problem document, or what `page` makes where a browser asks."""
+def install_errors(
+    app: FastAPI, page: PageMaker | None = None, always: Mapping[str, str] | None = None
+) -> None:
+    """Every error becomes a problem document, or what `page` makes where a browser asks.
+
+    `always` are headers for the one answer that no middleware sees: to an error of our own.
+    """
 
     async def answer(request: Request, found: Problem, headers: Mapping[str, str]) -> Response:
         if page is not None and _wants_page(request):
@@ -154,7 +159,7 @@ def install_errors(app: FastAPI, page: PageMaker | None = None) -> None:
     async def unforeseen(request: Request, error: Exception) -> Response:
         log.error("Unforeseen error at %s", request.url.path, exc_info=error)
         detail = "Umbel made a mistake; its log says more. Nothing that you sent caused it alone."
-        return await answer(request, problem(request.url.path, 500, detail), {})
+        return await answer(request, problem(request.url.path, 500, detail), always or {})
 
     app.add_exception_handler(UmbelError, ours)
     app.add_exception_handler(HTTPException, of_http)

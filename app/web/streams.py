@@ -42,8 +42,9 @@ class Stream:
 class Streams:
     """The open streams: how many, their wake-up, and whether they have to end."""
 
-    def __init__(self, limit: int = STREAM_LIMIT) -> None:
+    def __init__(self, limit: int = STREAM_LIMIT, stalled: float = STALLED_SECONDS) -> None:
         self.limit = limit
+        self.stalled = stalled
         self.closing = False
         self.open = 0
         self._streams: set[Stream] = set()
@@ -97,7 +98,7 @@ class Streams:
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
-            self._end_stalled(time.monotonic() - STALLED_SECONDS)
+            self._end_stalled(time.monotonic() - self.stalled)
             await asyncio.sleep(0)
 
     def on_close(self, farewell: Callable[[], None]) -> None:

@@ -85,7 +85,7 @@ def json_text(
         return None
     data = bytes(raw)
     try:
-        msgspec.json.decode(data, type=kind)
+        _decoder(kind).decode(data)
     except ValidationError as error:
         text, path = _parted(str(error))
         given = _given(data, path)
@@ -93,8 +93,10 @@ def json_text(
         raise _one(full, f"{_plain(text)}{_but(given)}") from None
     except RecursionError:
         raise _one(tuple(loc), "is nested too deeply") from None
-    # One line: frames of a stream can't have line breaks in them. Numbers stay as they are.
-    return msgspec.json.format(data, indent=-1).decode()
+    if b"\n" in data or b"\r" in data:
+        # A frame of a stream can't have line breaks in it. Numbers stay as they are.
+        data = msgspec.json.format(data, indent=-1)
+    return data.decode()
 
 
 _decoders: dict[type[object], msgspec.json.Decoder[object]] = {}
