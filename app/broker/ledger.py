@@ -6,14 +6,17 @@ written by the same script that queues the messages, for only there can the two 
 """
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import cast
 from zlib import crc32
 
 from redis.asyncio import Redis
 
 from app.broker.connection import reading
 from app.broker.transport import Transport
+from app.domain.events import TaskSent
 from app.domain.tasks import Task, TaskState, Transition, seq_of
 
 SUBMITTED = "umbel:submitted"
@@ -55,6 +58,40 @@ async def find_all_submitted(
     return found
 
 
+async def find_sent(redis: Redis, transport: Transport) -> AsyncIterator[list[TaskSent]]:
+    """All that was sent from here of late, page by page, as the events that told of it.
+
+    Raises BrokerUnavailable.
+    """
+    cursor = 0
+    while True:
+        with reading(transport.url):
+            cursor, entries = await redis.hscan(SUBMITTED, cursor, count=READ_AT_ONCE)
+        if entries:
+            sent = cast(dict[bytes, bytes], entries)
+            yield [_sent(read_entry(key.decode(), entry)) for key, entry in sent.items()]
+        if cursor == 0:
+            return
+
+
+def _sent(task: Task) -> TaskSent:
+    return TaskSent(
+        task_id=task.id,
+        at=task.sent_at or 0.0,
+        heard_at=time.time(),
+        name=task.name,
+        args=task.args,
+        kwargs=task.kwargs,
+        queue=task.queue,
+        priority=task.priority,
+        eta=task.eta,
+        expires=task.expires,
+        root_id=task.root_id,
+        parent_id=task.parent_id,
+        retry_of=task.retry_of,
+    )
+
+
 def read_entry(task_id: str, entry: bytes | str) -> Task:
     """The task that an entry of the ledger stands for."""
     at, name, args, kwargs, queue, priority, eta, expires, root, parent, retry_of = json.loads(
@@ -73,8 +110,7 @@ def read_entry(task_id: str, entry: bytes | str) -> Task:
         eta=_moment(eta),
         expires=_moment(expires),
         sent_at=at,
-        # A task that is its own root says nothing by it; the recorder hears it alike.
-        root_id=None if root == task_id else root,
+        root_id=root,
         parent_id=parent,
         retry_of=retry_of,
         transitions=[Transition(TaskState.PENDING, at)],

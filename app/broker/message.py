@@ -122,7 +122,7 @@ class Writer:
         if len(given.args) + len(given.kwargs) <= INLINE_ARGUMENTS:
             values = f'"args": {given.args}, "kwargs": {given.kwargs}, '
         retry_of = "null" if given.retry_of is None else quote(given.retry_of)
-        priority = "null" if given.priority is None else given.priority
+        priority = given.priority or 0
         return (
             f'{self._event_head}, "clock": {next(self._clock)}, "uuid": {facts.id}, '
             f'"root_id": {facts.root_id}, "parent_id": {facts.parent_id}, "name": {facts.name}, '
@@ -235,7 +235,7 @@ def _expiration(seconds: float) -> str:
 def _entry(given: Submission, facts: _Facts, now: float) -> bytes:
     """What the ledger keeps: enough for the whole task until more is heard of it."""
     retry_of = "null" if given.retry_of is None else quote(given.retry_of)
-    priority = "null" if given.priority is None else given.priority
+    priority = given.priority or 0
     return (
         f"[{now!r}, {facts.name}, {quote(given.args)}, {quote(given.kwargs)}, {facts.queue}, "
         f"{priority}, {facts.eta}, {facts.expires}, {facts.root_id}, {facts.parent_id}, {retry_of}]"

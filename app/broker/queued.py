@@ -121,7 +121,7 @@ def _found(message: Message, queue: str | None, heard_at: float) -> TaskFound:
         priority=texts.priority(message.properties.priority),
         eta=texts.point_in_time(headers.eta),
         expires=texts.point_in_time(headers.expires),
-        root_id=texts.other_id(headers.root_id, own),
+        root_id=texts.root_id(headers.root_id),
         parent_id=texts.other_id(headers.parent_id, own),
         group_id=texts.other_id(headers.group, own),
     )

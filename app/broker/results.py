@@ -4,12 +4,13 @@ Celery publishes each result on a channel with the name of its key, so the same 
 heard as it is stored, and can be read later. A task that ignores its result has none.
 """
 
+import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -27,6 +28,12 @@ RESULT_LIMIT = 8 << 20
 """Bytes of a result that are decoded; of a larger one the state alone is read."""
 FETCH_AT_ONCE = 500
 """Keys of one MGET: an answer of some hundred kB as a rule, so nobody else waits for it long."""
+SCAN_AT_ONCE = 500
+"""Keys that one SCAN looks at: some 0.1 ms of Redis."""
+SCAN_PAUSE_SECONDS = 0.005
+"""Between two pages: at most 100,000 keys a second, a few per cent of a Redis."""
+SCAN_LIMIT = 2_000_000
+"""Keys looked at: 20 s. A database with more is not only a result backend."""
 STATUS_LIMIT = 64
 """Characters of a state's name; applications invent their own."""
 
@@ -90,6 +97,25 @@ async def fetch_results(
                 with suppress(BadInput):
                     found.append(read_result(task_id.encode(), answer, heard_at, Counter()))
     return found
+
+
+async def find_result_ids(redis: Redis, transport: Transport) -> AsyncIterator[list[str]]:
+    """Ids of all tasks that the backend has a result of, page by page, in no order.
+
+    At most SCAN_LIMIT keys of the database are looked at. Raises BrokerUnavailable.
+    """
+    prefix = len(transport.result_key("").encode())
+    cursor, seen = 0, 0
+    while transport.result_url and seen < SCAN_LIMIT:
+        with reading(transport.result_url):
+            answer = await redis.scan(cursor, transport.result_pattern(), SCAN_AT_ONCE)
+        cursor, keys = cast(tuple[int, list[bytes]], answer)
+        seen += SCAN_AT_ONCE
+        if keys:
+            yield [key[prefix:].decode("utf-8", "replace") for key in keys]
+        if cursor == 0:
+            return
+        await asyncio.sleep(SCAN_PAUSE_SECONDS)
 
 
 def read_result(

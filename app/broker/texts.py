@@ -107,6 +107,11 @@ def other_id(text: str | None, own: str) -> str | None:
     return text
 
 
+def root_id(text: str | None) -> str | None:
+    """The id of the first task of all, which may be the task itself; None where it is no id."""
+    return other_id(text, "")
+
+
 def moment(timestamp: float | None, heard_at: float) -> float:
     """When a sender says that it happened, or when we heard it if that can't be."""
     if timestamp is not None and 0 < timestamp < heard_at + CLOCK_AHEAD:

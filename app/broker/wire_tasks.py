@@ -59,7 +59,7 @@ class Sent(Described, tag="task-sent", kw_only=True, gc=False):
             priority=texts.priority(extra.priority) if extra else None,
             eta=texts.point_in_time(self.eta),
             expires=texts.point_in_time(self.expires),
-            root_id=texts.other_id(self.root_id, own),
+            root_id=texts.root_id(self.root_id),
             parent_id=texts.other_id(self.parent_id, own),
             retry_of=texts.other_id(extra.retry_of, own) if extra else None,
         )
@@ -81,7 +81,7 @@ class Received(Described, tag="task-received", kw_only=True, gc=False):
             retries=texts.retries(self.retries),
             eta=texts.point_in_time(self.eta),
             expires=texts.point_in_time(self.expires),
-            root_id=texts.other_id(self.root_id, own),
+            root_id=texts.root_id(self.root_id),
             parent_id=texts.other_id(self.parent_id, own),
         )
 

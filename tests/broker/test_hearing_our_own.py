@@ -34,7 +34,7 @@ async def test_our_own_submissions_are_heard_with_their_true_arguments(redis_url
         assert json.loads(event.args or "") == json.loads(args)
         assert json.loads(event.kwargs or "") == json.loads(kwargs)
         assert (event.priority, event.retry_of) == (6, "t0")
-        assert (event.root_id, event.parent_id, event.retries) == (None, None, 0)
+        assert (event.root_id, event.parent_id, event.retries) == (sent[0], None, 0)
 
         many = [Submission(name="a.b", args=f"[{number}]", queue="mail") for number in range(500)]
         ids = (await publisher.publish(many)).task_ids

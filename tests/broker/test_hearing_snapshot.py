@@ -117,7 +117,7 @@ async def test_waiting_messages_are_found_next_one_first_with_their_true_argumen
     assert found[1].expires is not None
     assert found[2].priority == 9
     assert {one.worker for one in found} == {None}
-    assert {one.root_id for one in found} == {None}
+    assert [one.root_id for one in found] == [one.task_id for one in found]
 
 
 async def test_more_messages_than_a_page_are_all_found(

@@ -63,7 +63,7 @@ CASES: list[tuple[dict[str, object], Event]] = [
     (task_event("task-sent", umbel={"retry_of": None, "priority": None}), TaskSent(**TASK)),
     (
         task_event("task-received", name="a", root_id="t1", parent_id="t1", eta=None),
-        TaskReceived(**BY_WORKER, name="a"),
+        TaskReceived(**BY_WORKER, name="a", root_id="t1"),
     ),
     (task_event("task-started"), TaskStarted(**BY_WORKER)),
     (
