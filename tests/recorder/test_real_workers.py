@@ -78,8 +78,8 @@ async def test_what_ran_while_no_recorder_listened_is_healed_at_its_start(
         log = tmp_path / "w.log"
         process = await asyncio.to_thread(start_stock_worker, server.url, log)
 
-        async def ran() -> int:
-            return await recording.redis.exists(f"celery-task-meta-{ids['succeeds']}")
+        async def ran() -> int:  # the last of them: all that was said of the first is past
+            return await recording.redis.exists(f"celery-task-meta-{ids['waits']}")
 
         await eventually_async(ran)
         await recording.start()

@@ -13,6 +13,7 @@ from app.broker.transport import Transport
 from app.domain.errors import StoreUnavailable
 from app.domain.events import QueueMeasured, TaskFailed, TaskSent, TaskSucceeded, WorkerHeartbeat
 from app.domain.tasks import Task, TaskState
+from app.feed import lease as lease_of_feed
 from app.feed.changes import Change
 from app.feed.lease import Lease
 from app.feed.stream import STREAM, connect_feed
@@ -177,7 +178,10 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def keeper(redis: Redis, tmp_path: Path) -> AsyncIterator[Keeper]:
+async def keeper(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Keeper]:
+    monkeypatch.setattr(lease_of_feed, "LEASE_SECONDS", 600.0)  # nobody renews it here
     lease = Lease(redis)
     await lease.take()
     db = Database.open(f"sqlite:///{tmp_path}/umbel.db")
