@@ -75,7 +75,7 @@ browser:
 	  command -v google-chrome >/dev/null || .ci/install-browser
 
 stock: dev
-	@[ ! -x tests/stock/install ] || PYTHON=$(BIN)/python tests/stock/install
+	@$(BIN)/python -m tests.stock.install
 
 # Locks hold versions and hashes and no addresses: any index that has the packages will do.
 UV := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -53,8 +54,8 @@ async def run(folder: Path, rounds: int) -> Result:
         messages = await recording.record(folder / "recording", server.url)
     contenders: dict[str, Callable[[Path, Stream], Awaitable[Cost]]] = {
         "Umbel's recorder": _umbel,
-        "Flower 2.2.0, saving every 10 s": lambda *given: _flower(*given, save_every=10_000),
-        "Flower 2.2.0, saving at its end": lambda *given: _flower(*given, save_every=0),
+        "Flower 2.2.0, saving every 10 s": partial(_flower, save_every=10_000),
+        "Flower 2.2.0, saving at its end": partial(_flower, save_every=0),
     }
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):

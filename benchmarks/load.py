@@ -13,7 +13,6 @@ from typing import cast
 
 import uvloop
 
-
 PATIENCE = 30.0
 """Seconds for the last answers."""
 

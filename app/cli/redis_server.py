@@ -61,8 +61,8 @@ def check_format(binary: str, folder: Path) -> None:
     found = re.search(r"v=(\d+)", said.stdout)
     if found and int(found[1]) < FOLDERS_SINCE:
         raise CannotStart(
-            f"{folder} was written by Redis 7 or newer, and {binary} is version {found[1]}: install "
-            "a redis-server of version 7, or give another folder with --data-dir."
+            f"{folder} was written by Redis 7 or newer, and {binary} is version {found[1]}: "
+            "install a redis-server of version 7, or give another folder with --data-dir."
         )
 
 

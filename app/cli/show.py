@@ -1,7 +1,7 @@
 """How tasks look in a terminal. What others wrote is shown as text, never obeyed as commands."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from rich.table import Table
@@ -80,7 +80,7 @@ def line_of(task: Record) -> Text:
 
 def table_of(tasks: Iterable[Record], width: int) -> Table:
     """Many tasks, one a row; in a narrow terminal with fewer columns, but ids are never cut."""
-    columns = [
+    columns: list[tuple[str, Callable[[Record], str | Text], int]] = [
         ("SENT", lambda task: clock(task.get("sent_at") or task.get("received_at")), 0),
         ("STATE", state_of, 0),
         ("ID", lambda task: Text(printable(task.get("id")), style="dim"), 0),
