@@ -7,8 +7,9 @@ from celery import Celery
 from celery.exceptions import ImproperlyConfigured
 
 from worker import catalog, reconnect, settings
+from worker.retries import RetryingTask
 
-app = Celery("worker", include=["worker.tasks"])
+app = Celery("worker", include=["worker.tasks"], task_cls=RetryingTask)
 try:
     app.conf.update(settings.configuration(settings.read(os.environ)))
 except ImproperlyConfigured as error:

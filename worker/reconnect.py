@@ -28,7 +28,7 @@ from kombu.transport import redis, virtual
 log = logging.getLogger(__name__)
 
 
-def install(app: Celery) -> None:
+def install(app: "Celery[Any]") -> None:
     """Make the workers of this application hold on to their messages."""
     app.conf.worker_consumer = f"{__name__}:{Consumer.__name__}"
     app.steps["consumer"].add(TakeOver)
