@@ -131,8 +131,8 @@ def _refusal(data: bytes, kind: type[object], message: str) -> BadInput:
 
 def _parted(message: str) -> tuple[str, tuple[str | int, ...]]:
     """msgspec's sentence, and the way to the value that it is about."""
-    text, _, place = message.partition(" - at `")
-    known = place.removeprefix("key in ").split("[...]")[0]  # it does not tell a dictionary's key
+    text, _, place = message.partition(" - at ")
+    known = place.replace("`", "").split("[...]")[0]  # it does not tell a dictionary's key
     return text, tuple(name or int(index) for name, index in _STEP.findall(known))
 
 

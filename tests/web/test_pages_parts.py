@@ -1,0 +1,240 @@
+"""The parts that pages are made of: formats, values, forms, stories, assets, live channels."""
+
+import asyncio
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from markupsafe import Markup
+
+from app.domain.errors import TooMany
+from app.domain.tasks import Task, TaskState, Transition
+from app.operations.catalog import Catalog, Entry
+from app.web.pages import formats, live
+from app.web.pages.assets import StaticAssets
+from app.web.pages.forms import answer, offers
+from app.web.pages.json_text import pretty
+from app.web.pages.live import Channel, encode
+from app.web.pages.story import tell
+from app.web.pages.tasks import read_query
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "x": {"type": "number", "minimum": 0},
+        "words": {"type": "array", "items": {"type": "string"}},
+        "flag": {"type": "boolean", "default": False},
+        "note": {"type": "string", "default": ""},
+    },
+    "required": ["x"],
+    "additionalProperties": False,
+    "x-positional": ["x", "words", "flag", "note"],
+}
+
+
+def _offer(schema: dict[str, object] | None = None):
+    schemas = () if schema is None else (json.dumps(schema),)
+    return offers(Catalog({"t": Entry("t", "Does.", schemas, ("w",))}))[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "—"),
+        (0.0004, "0.4 ms"),
+        (0.0123, "12 ms"),
+        (1.5, "1.50 s"),
+        (61, "1 min 1 s"),
+        (7200, "2 h"),
+        (93_600, "1 d 2 h"),
+    ],
+)
+def test_durations_are_said_in_two_units_at_most(seconds: float | None, text: str) -> None:
+    assert formats.duration(seconds) == text
+
+
+def test_an_element_id_is_plain_whatever_the_name_is() -> None:
+    assert formats.dom_id("task", "abc-1") == "task-abc-1"
+    assert formats.dom_id("task", '"><x hx-get=1>').startswith("task-x")
+    assert formats.dom_id("task", "\ud800").isascii()
+
+
+def test_json_is_indented_without_changing_a_number_or_a_word() -> None:
+    text = pretty('{"a": 123456789012345678901234567890, "b": ["<i>", 1e400, null]}')
+
+    assert "123456789012345678901234567890" in text
+    assert "1e400" in text
+    assert "<i>" not in text
+    assert "&lt;i&gt;" in text
+
+
+def test_a_long_list_gets_a_line_for_each_item() -> None:
+    assert pretty(json.dumps(["a" * 40, "b" * 40])).count("\n") == 3
+    assert pretty(json.dumps([1, 2, 3])).count("\n") == 0
+
+
+def test_a_form_becomes_a_call_with_numbers_as_they_were_typed() -> None:
+    found = answer(
+        _offer(SCHEMA),
+        {"arg.x": "123456789012345678901", "arg.words": '"a", "b"', "arg.note": 'say "hi"'},
+    )
+
+    assert found.errors == ()
+    assert found.args == "[]"
+    assert json.loads(found.kwargs) == {
+        "x": 123456789012345678901,
+        "words": ["a", "b"],
+        "flag": False,
+        "note": 'say "hi"',
+    }
+
+
+def test_what_was_typed_stays_in_a_form_with_mistakes() -> None:
+    found = answer(_offer(SCHEMA), {"arg.x": "two", "arg.words": "[1"})
+
+    assert [error.loc for error in found.errors] == [("x",), ("words",)]
+    assert [field.text for field in found.fields][:2] == ["two", "[1"]
+
+
+def test_a_required_argument_that_is_missing_is_named() -> None:
+    found = answer(_offer(SCHEMA), {})
+
+    assert [(error.loc, error.msg) for error in found.errors] == [(("x",), "It has to be given.")]
+
+
+def test_a_task_without_a_schema_takes_lists_and_objects() -> None:
+    found = answer(_offer(), {"arg.args": "[1, 2]", "arg.kwargs": '{"a": 1}'})
+
+    assert (json.loads(found.args), json.loads(found.kwargs)) == ([1, 2], {"a": 1})
+
+
+def test_further_arguments_follow_those_by_position() -> None:
+    schema = {**SCHEMA, "x-var-positional": True}
+    found = answer(_offer(schema), {"arg.x": "1", "arg.words": "[]", "arg.args": "[8, 9]"})
+
+    assert json.loads(found.args)[0] == 1
+    assert json.loads(found.args)[-2:] == [8, 9]
+
+
+def test_a_story_has_its_parts_to_scale() -> None:
+    steps = [
+        Transition(TaskState.PENDING, 100.0),
+        Transition(TaskState.STARTED, 101.0),
+        Transition(TaskState.SUCCESS, 104.0),
+    ]
+    story = tell(Task(id="a", state=TaskState.SUCCESS, transitions=steps))
+
+    assert [(part.state, part.width) for part in story.parts] == [
+        ("PENDING", 250.0),
+        ("STARTED", 750.0),
+    ]
+    assert [step.after for step in story.steps] == [None, 1.0, 3.0]
+
+
+def test_an_address_of_the_list_is_kept_as_it_was_typed() -> None:
+    query = read_query([("state", "FAILURE"), ("since", "1h"), ("cursor", "5"), ("x", "y")], 1e9)
+
+    assert query.address() == "/ui/tasks?state=FAILURE&since=1h"
+    assert query.toggled(TaskState.FAILURE) == "/ui/tasks?since=1h"
+    assert query.toggled(TaskState.RETRY) == "/ui/tasks?state=FAILURE&state=RETRY&since=1h"
+    assert query.cursor == "5"
+
+
+def test_fragments_travel_line_by_line() -> None:
+    frame = encode({"a": Markup("<p>\r\none\rtwo</p>"), "b": Markup("\ud800")}).decode()
+
+    assert frame.endswith("\n\n")
+    assert all(line.startswith("data: ") for line in frame.strip().split("\n"))
+    assert "\r" not in frame
+
+
+class _View:
+    key = "k"
+    every = 0.0
+
+    def take(self, changes: object) -> bool:
+        return True
+
+    async def fragments(self) -> dict[str, Markup]:
+        return {}
+
+
+async def test_a_viewer_gets_all_first_and_then_only_what_changed() -> None:
+    channel = Channel(_View())
+    channel.show({"a": Markup("1"), "b": Markup("1")})
+    channel.show({"a": Markup("1"), "b": Markup("1")})
+    assert channel.position == 1
+    channel.show({"a": Markup("2"), "b": Markup("1")})
+
+    assert channel.position == 2
+    assert channel.since(0) == encode({"a": "2", "b": "1"})
+    assert channel.since(1) == encode({"a": "2"})
+
+
+async def test_a_viewer_that_fell_far_behind_gets_all() -> None:
+    channel = Channel(_View())
+    for number in range(live.FRAMES_KEPT + 3):
+        channel.show({"a": Markup(number)})
+
+    assert channel.since(1) == encode({"a": str(live.FRAMES_KEPT + 2)})
+
+
+async def test_a_view_that_nobody_watches_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Quiet:
+        position = 0
+        fragments: dict[str, Markup] = {}  # noqa: RUF012
+
+        def after(self, position: int) -> list[object]:
+            return []
+
+        async def refresh(self) -> None:
+            await asyncio.sleep(0)
+
+    views = live.LiveViews(Quiet(), Quiet())  # type: ignore[arg-type]
+    frames = views.follow(_View())
+    assert await anext(frames)
+    assert (views.views, views.viewers) == (1, 1)
+
+    monkeypatch.setattr(live, "VIEW_LIMIT", 1)
+    other = _View()
+    other.key = "other"
+    with pytest.raises(TooMany):
+        views.check(other)
+    await frames.aclose()
+
+    assert (views.views, views.viewers) == (0, 0)
+
+
+async def test_assets_are_kept_for_ever_under_the_hash_of_their_content() -> None:
+    assets = StaticAssets()
+    address = assets.url("css/base.css")
+    transport = httpx.ASGITransport(assets)
+    async with httpx.AsyncClient(transport=transport, base_url="http://umbel") as client:
+        found = await client.get(address)
+        old = await client.get("/static/00000000/css/base.css")
+        outside = await client.get("/static/00000000/%2e%2e/app/main.py")
+        posted = await client.post(address)
+
+    assert found.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert found.headers["content-type"].startswith("text/css")
+    assert old.headers["cache-control"] == "no-cache"
+    assert (outside.status_code, posted.status_code) == (404, 405)
+
+
+def test_vendored_files_are_what_their_list_says() -> None:
+    vendor = STATIC / "vendor"
+    listed = json.loads((vendor / "VENDOR.json").read_text())
+    for package in listed.values():
+        assert (vendor / package["licence_file"]).is_file()
+        for name, expected in package["files"].items():
+            digest = hashlib.sha384((vendor / name).read_bytes()).digest()
+
+            assert "sha384-" + base64.b64encode(digest).decode() == expected, name
+
+
+def test_arguments_are_shown_as_in_a_call() -> None:
+    assert formats.arguments(Task(id="a", args="[2,3]", kwargs='{"a":1}')) == ('2,3, {"a":1}')
