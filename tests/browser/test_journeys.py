@@ -45,7 +45,7 @@ def test_a_filter_lives_in_the_address_and_can_be_shared(
     other = submit(site, "/tasks/add", x=2, y=3)
     page = visitor.page
     visitor.go("/ui/tasks")
-    page.get_by_label("Name").fill("worker.tasks.process_data")
+    page.get_by_role("combobox", name="Name").fill("worker.tasks.process_data")
     page.get_by_role("button", name="Filter").click()
     page.wait_for_url("**/ui/tasks?name=worker.tasks.process_data")
     expect(page.locator(f"#task-{kept}")).to_be_visible()
@@ -55,7 +55,7 @@ def test_a_filter_lives_in_the_address_and_can_be_shared(
 
     for friend in visit(browser, site.url):
         friend.page.goto(page.url)
-        expect(friend.page.get_by_label("Name")).to_have_value("worker.tasks.process_data")
+        expect(friend.page.get_by_role("combobox", name="Name")).to_have_value("worker.tasks.process_data")
         expect(friend.page.locator(f"#task-{kept}")).to_be_visible()
 
 
@@ -103,7 +103,7 @@ def test_a_task_is_run_again_with_other_arguments(visitor: Visitor, site: Site) 
     visitor.state("SUCCESS")
     page.click("summary:has-text('Run again')")
     page.get_by_label("Arguments", exact=True).fill("[20, 30]")
-    page.get_by_label("Keyword arguments").fill("{}")
+    page.get_by_role("textbox", name="Keyword arguments").fill("{}")
     page.get_by_role("button", name="Run again").click()
     page.wait_for_url(re.compile(f"/ui/tasks/(?!{task})"))
 
@@ -138,7 +138,7 @@ def test_hostile_text_stays_text(visitor: Visitor, site: Site) -> None:
     )
     assert "<img src=x" not in refused.text()
     visitor.go("/ui/tasks?q=" + "%3Cscript%3Ealert(1)%3C/script%3E")
-    expect(page.get_by_label("Search")).to_have_value("<script>alert(1)</script>")
+    expect(page.get_by_role("searchbox")).to_have_value("<script>alert(1)</script>")
     expect(page.locator(".empty")).to_contain_text("No task matches")
 
 

@@ -5,16 +5,16 @@ from fastapi import APIRouter, FastAPI
 from app.web.errors import PageMaker
 from app.web.pages.assets import StaticAssets
 from app.web.pages.dashboard import error_page
-from app.web.pages.overview import router as overview
-from app.web.pages.queues import router as queues
-from app.web.pages.stream import router as streams
-from app.web.pages.submit import router as submissions
-from app.web.pages.task import router as task
-from app.web.pages.tasks import router as tasks
-from app.web.pages.workers import router as workers
+from app.web.pages.overview import router as of_overview
+from app.web.pages.queues import router as of_queues
+from app.web.pages.stream import router as of_stream
+from app.web.pages.submit import router as of_submit
+from app.web.pages.task import router as of_task
+from app.web.pages.tasks import router as of_tasks
+from app.web.pages.workers import router as of_workers
 
 router = APIRouter(include_in_schema=False)
-for part in (overview, streams, submissions, tasks, task, workers, queues):
+for part in (of_overview, of_stream, of_submit, of_tasks, of_task, of_workers, of_queues):
     router.include_router(part)
 
 
