@@ -27,6 +27,7 @@ class Fleet:
         self._told_at: dict[str, float] = {}
         self._touched: set[str] = set()
         self._news: dict[str, Queue] = {}
+        self._named: set[str] = set()
 
     def hear(self, event: WorkerEvent) -> bool:
         """Believes what is said of a worker; False if there are too many to take another."""
@@ -57,10 +58,17 @@ class Fleet:
         self.queues[event.queue] = queue
         return True
 
+    def hear_of(self, tasks: Iterable[Task]) -> None:
+        """Takes note of the queues that tasks were sent to: nobody need read them yet."""
+        for task in tasks:
+            name = task.queue
+            if name is not None and name not in self.queues and len(self._named) < FLEET_LIMIT:
+                self._named.add(name)
+
     def queue_names(self) -> set[str]:
-        """Queues that were measured before, or that an online worker reads."""
-        named = {name for worker in self._online() for name in worker.queues or ()}
-        return named | self.queues.keys()
+        """Queues that were measured before, that tasks were sent to, that online workers read."""
+        read = {name for worker in self._online() for name in worker.queues or ()}
+        return read | self._named | self.queues.keys()
 
     def take_workers(self, now: float) -> list[Worker]:
         """Workers with news that are due: at once, or after a while for counts alone."""

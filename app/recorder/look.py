@@ -12,6 +12,7 @@ from contextlib import suppress
 import structlog
 
 from app.broker.connection import connect, reading
+from app.broker.control import sweep_replies
 from app.broker.ledger import find_all_submitted, find_sent
 from app.broker.queues import find_queue_names, measure_queues
 from app.broker.results import fetch_results, find_result_ids
@@ -71,6 +72,7 @@ class Lookout:
 
         Raises BrokerUnavailable.
         """
+        await sweep_replies(self._redis, self._transport)
         sent = await self._recall_sent()
         workers = await ask_workers(self._redis, self._transport)
         await self._pipeline.tell(workers)

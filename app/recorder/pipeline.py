@@ -183,6 +183,7 @@ class Pipeline:
         believed = self._beliefs.believe(tasks)
         if believed.refused:
             self._figures.malformed["could not be believed"] += believed.refused
+        self._fleet.hear_of(believed.tasks)
         await self._believe_fleet(workers, queues)
         await self._keep(believed)
 

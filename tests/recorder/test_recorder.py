@@ -204,6 +204,42 @@ async def test_queues_are_measured_and_announced_when_they_change(recording: Rec
     assert len(again) == len(told)
 
 
+async def test_a_queue_that_nobody_reads_is_measured_once_a_task_was_sent_to_it(
+    recording: Recording,
+) -> None:
+    publisher = Publisher(recording.transport)
+    await publisher.open()
+    await publisher.publish([Submission(name="app.work", queue="nobody-reads-this")])
+    await publisher.close()
+
+    async def measured() -> bool:
+        assert recording.db is not None
+        found = await asyncio.to_thread(queues.get, recording.db, "nobody-reads-this")
+        return found is not None and (found.waiting, found.consumers) == (1, ())
+
+    await eventually_async(measured)
+
+
+async def test_what_was_sent_and_ended_before_the_first_start_is_found(
+    redis_url: str, tmp_path: Path
+) -> None:
+    recording = Recording(Transport.from_options(redis_url), tmp_path)
+    publisher = Publisher(recording.transport)
+    await publisher.open()
+    sent = (await publisher.publish([Submission(name="app.work", args="[1]")])).task_ids
+    await publisher.close()
+    for task_id in (sent[0], "of-another-producer"):
+        result = {"task_id": task_id, "status": "SUCCESS", "result": 7, "traceback": None}
+        await recording.redis.set(f"celery-task-meta-{task_id}", json.dumps(result))
+    await recording.start()
+    task = await recording.reaches(sent[0], TaskState.SUCCESS)
+    other = await recording.reaches("of-another-producer", TaskState.SUCCESS)
+    await recording.stop()
+
+    assert (task.name, task.args, task.result) == ("app.work", "[1]", "7")
+    assert (other.name, other.result) == (None, "7")
+
+
 async def test_what_waits_on_the_broker_at_the_start_is_found(
     redis_url: str, tmp_path: Path
 ) -> None:
