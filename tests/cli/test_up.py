@@ -37,8 +37,17 @@ class Up:
     def start(self) -> "Up":
         self.process.start()
         eventually(self._is_ready, patience=60)
-        self.family = psutil.Process(self.process.pid).children(recursive=True)
+        self.look()
         return self
+
+    def look(self) -> None:
+        """Remembers every process that it runs at this moment."""
+        self.family += psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, word: str) -> psutil.Process:
+        """The one that runs now with this word in its command."""
+        found = psutil.Process(self.process.pid).children()
+        return next(each for each in found if word in each.cmdline())
 
     def _is_ready(self) -> bool:
         assert self.process.running(), self.process.output()
@@ -94,47 +103,66 @@ def add(url: str) -> str:
     return task_id
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_everything_also_with_streams_open_and_tasks_running(
-    start: Start, tmp_path: Path, number: signal.Signals
+def test_commands_find_the_up_of_their_folder_and_ctrl_c_leaves_nothing_behind(
+    start: Start, tmp_path: Path
 ) -> None:
     up = start()
+    environment = {"UMBEL_DATA_DIR": str(tmp_path / "data"), "UMBEL_URL": ""}
+
+    refused = umbel("up", "--port", str(free_port()), **environment)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "`umbel up` runs on the data folder" in refused.stderr
+    assert up.url in refused.stderr
+
+    sent = umbel("submit", "worker.tasks.add", "--args", "[2, 3]", "--wait", **environment)
+    assert sent.returncode == 0, sent.stderr
+    assert re.search(r"SUCCESS +worker.tasks.add .* 5$", sent.stdout.strip())
+    shown = umbel("demo", "--seconds", "1", **environment)
+    assert shown.returncode == 0, shown.stderr
+
     httpx.post(f"{up.url}/tasks/long", json={"seconds": 600}, trust_env=False)
     with httpx.stream("GET", f"{up.url}/events", timeout=30, trust_env=False) as stream:
         lines = stream.iter_lines()
         next(lines)
-        assert up.end(number) == 0
+        assert up.end(signal.SIGINT) == 0
         assert "event: bye" in lines
     up.assert_nothing_is_left(tmp_path / "data")
 
 
-def test_a_second_up_finds_the_tasks_of_the_first(start: Start) -> None:
-    first = start()
-    task_id = add(first.url)
-    first.end(signal.SIGINT)
-    second = start()
-    task = httpx.get(f"{second.url}/tasks/{task_id}", trust_env=False).json()
-    assert (task["state"], task["result"]) == ("SUCCESS", 5)
-
-
-def test_what_dies_is_started_again_and_work_goes_on(start: Start) -> None:
+def test_what_dies_is_started_again_and_what_is_frozen_does_not_keep_it_from_stopping(
+    start: Start, tmp_path: Path
+) -> None:
     up = start()
     victims = {
         "redis": next(each for each in up.family if "redis-server" in each.name()),
-        "worker1": _running(up, "celery"),
-        "serve": _running(up, "serve"),
+        "worker1": up.child("celery"),
+        "serve": up.child("serve"),
     }
     for name, victim in victims.items():
         victim.kill()
         eventually(lambda name=name: f"{name} was ended by SIGKILL" in up.process.output())
     eventually(lambda: _healthy(up.url), patience=60)
     eventually(lambda: add(up.url), patience=60)
+    up.look()
+    for word in ("celery", "serve"):
+        up.child(word).suspend()
+    assert up.end(signal.SIGTERM) == 0
+    up.assert_nothing_is_left(tmp_path / "data")
 
 
-def _running(up: Up, word: str) -> psutil.Process:
-    return next(
-        each for each in up.family if word in each.cmdline() and each.ppid() == up.process.pid
-    )
+def test_nothing_outlives_an_up_that_is_killed_and_the_next_one_finds_its_tasks(
+    start: Start, tmp_path: Path
+) -> None:
+    up = start()
+    task_id = add(up.url)
+    up.process.signal(signal.SIGKILL)
+    eventually(lambda: not [each for each in up.family if _alive(each)], patience=20)
+    again = start(port=up.port)
+    task = httpx.get(f"{again.url}/tasks/{task_id}", trust_env=False).json()
+    assert (task["state"], task["result"]) == ("SUCCESS", 5)
+    assert again.end(signal.SIGHUP) == 0  # the terminal is gone
+    again.assert_nothing_is_left(tmp_path / "data")
 
 
 def _healthy(url: str) -> bool:
@@ -144,50 +172,12 @@ def _healthy(url: str) -> bool:
         return False
 
 
-def test_nothing_outlives_an_up_that_is_killed_outright_and_the_next_one_starts(
-    start: Start, tmp_path: Path
-) -> None:
-    up = start()
-    task_id = add(up.url)
-    up.process.signal(signal.SIGKILL)
-    eventually(lambda: not [each for each in up.family if _alive(each)], patience=20)
-    again = start(port=up.port)
-    assert httpx.get(f"{again.url}/tasks/{task_id}", trust_env=False).json()["result"] == 5
-
-
-def test_a_frozen_child_does_not_keep_it_from_stopping(start: Start, tmp_path: Path) -> None:
-    up = start()
-    for word in ("celery", "serve"):
-        _running(up, word).suspend()
-    assert up.end(signal.SIGTERM) == 0
-    up.assert_nothing_is_left(tmp_path / "data")
-
-
-def test_a_second_up_on_the_same_folder_is_one_sentence(start: Start, tmp_path: Path) -> None:
-    up = start()
-    refused = umbel("up", "--port", str(free_port()), "--data-dir", str(tmp_path / "data"))
-    assert refused.returncode == 1
-    assert "`umbel up` runs on the data folder" in refused.stderr
-    assert up.url in refused.stderr
-    assert refused.stderr.count("\n") == 1
-
-
-def test_the_other_commands_find_the_up_of_their_folder(start: Start, tmp_path: Path) -> None:
-    start()
-    environment = {"UMBEL_DATA_DIR": str(tmp_path / "data"), "UMBEL_URL": ""}
-    sent = umbel("submit", "worker.tasks.add", "--args", "[2, 3]", "--wait", **environment)
-    assert sent.returncode == 0, sent.stderr
-    assert re.search(r"SUCCESS +worker.tasks.add .* 5$", sent.stdout.strip())
-    shown = umbel("demo", "--seconds", "1", **environment)
-    assert shown.returncode == 0, shown.stderr
-
-
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
         (["--port", "0"], 2, "UMBEL_PORT is '0', but must be a number from 1 to 65535."),
         (["--host", "0.0.0.0"], 2, "UMBEL_ALLOW_OPEN=yes"),
-        (["--host", "192.0.2.1"], 1, "is not an address of this machine"),
+        (["--host", "192.0.2.1", "--allow-open", "yes"], 1, "is not an address of this machine"),
         (["--data-dir", "/dev/null/x"], 1, "can't be written to"),
         (["--workers", "many"], 2, "--workers"),
     ],
