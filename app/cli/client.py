@@ -76,11 +76,17 @@ class Client:
         return self._ask("POST", path, json=dict(body), headers=headers)
 
     def events(
-        self, path: str, pairs: Pairs = (), *, place: Place, deadline: float | None = None
+        self,
+        path: str,
+        pairs: Pairs = (),
+        *,
+        place: Place,
+        deadline: float | None = None,
+        endless: bool = False,
     ) -> Iterator[ServerSentEvent]:
         """Events until the stream ends by itself: connected again, at its place, when cut off.
 
-        Raises Unavailable if the server can't be reached at first, TookTooLong at `deadline`
+        An `endless` one has no end: a proxy closed it. Raises Unavailable if the server can't be reached at first, TookTooLong at `deadline`
         (of `time.monotonic`).
         """
         connected = False
@@ -94,7 +100,8 @@ class Client:
                         break
                     yield event
                 else:
-                    return
+                    if not endless:
+                        return
             except (httpx.TransportError, SSEError, Unavailable) as error:
                 _check(deadline)
                 if not connected:

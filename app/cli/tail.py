@@ -31,7 +31,7 @@ def tail(
     asked = options.pairs(state=state, name=name, queue=queue, worker=worker, q=q, types=types)
     place = Place(last_id=last_event_id or "")
     with Client(options.server(url)) as client:
-        for event in client.events("/events", asked, place=place):
+        for event in client.events("/events", asked, place=place, endless=True):
             _print(event, json)
 
 
