@@ -86,8 +86,8 @@ class Client:
     ) -> Iterator[ServerSentEvent]:
         """Events until the stream ends by itself: connected again, at its place, when cut off.
 
-        An `endless` one has no end: a proxy closed it. Raises Unavailable if the server can't be reached at first, TookTooLong at `deadline`
-        (of `time.monotonic`).
+        An `endless` one has no end: a proxy closed it. Raises Unavailable if the server can't be
+        reached at first, TookTooLong at `deadline` (of `time.monotonic`).
         """
         connected = False
         while True:
