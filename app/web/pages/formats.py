@@ -115,6 +115,13 @@ def arguments(task: Task) -> str:
     return cut(", ".join(parts))
 
 
+def ran(task: Task) -> float | None:
+    """Seconds that a task ran. Celery says it of successes alone; of others the times tell."""
+    if task.runtime is not None or task.started_at is None or task.finished_at is None:
+        return task.runtime
+    return max(0.0, task.finished_at - task.started_at)
+
+
 def percent(part: float | None, whole: float | None) -> int | None:
     """0 to 100; None where that can't be said."""
     if part is None or not whole or whole <= 0:

@@ -56,6 +56,7 @@ class Templates:
             moment=formats.moment,
             percent=formats.percent,
             pretty=json_text.pretty,
+            ran=formats.ran,
             short_id=formats.short_id,
             short_name=formats.short_name,
             size=formats.size,

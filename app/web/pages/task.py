@@ -27,6 +27,9 @@ RELATED = 50
 SIGNALS = ("SIGTERM", "SIGKILL", "SIGINT", "SIGUSR1")
 """Offered for ending a running task: ask it, force it, interrupt it, soft time limit."""
 
+EDIT_LIMIT = 16 * 1024
+"""Characters of arguments that a form repeats; nobody edits longer ones by hand."""
+
 router = APIRouter()
 
 
@@ -192,9 +195,13 @@ async def _show(
         parts=TaskView.parts,
         error=error,
         field_errors=error.errors if isinstance(error, BadInput) else (),
-        given=given or {"args": task.args or "", "kwargs": task.kwargs or "", "queue": ""},
+        given=given or {"args": _editable(task.args), "kwargs": _editable(task.kwargs)},
         editing=given is not None,
     )
+
+
+def _editable(value: str | None) -> str:
+    return value if value is not None and len(value) <= EDIT_LIMIT else ""
 
 
 def _only_repr(value: str | None, text: str | None) -> bool:
