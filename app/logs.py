@@ -9,9 +9,9 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
-QUIET = ("httpx", "httpcore", "alembic", "uvicorn.access", "asyncio")
+QUIET = ("httpx", "httpcore", "alembic", "uvicorn.access", "uvicorn.error", "asyncio")
 """Loggers of libraries whose everyday lines are nobody's news: warnings and worse only."""
 
 
@@ -33,7 +33,11 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     output.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_form(form)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _without_uvicorns_colours,
+                *_form(form),
+            ],
         )
     )
     root = logging.getLogger()
@@ -44,6 +48,11 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+
+
+def _without_uvicorns_colours(_: object, __: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)
+    return event
 
 
 def _form(form: Literal["text", "json"]) -> list[Processor]:
