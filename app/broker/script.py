@@ -15,6 +15,8 @@ IDEMPOTENCY_LIMIT = 100_000
 """Keys kept at most, the oldest go first: some 25 MB, and one a second around the clock."""
 UNPACK = 1_000
 """Values passed to one command; Lua's stack holds some 8,000."""
+FIRST_LOOK = 2
+"""Oldest entries looked at before more are: a full ledger makes room for one task by one entry."""
 
 _TEMPLATE = Template("""
 -- KEYS: the ledger's hash, order and bytes; the idempotency hash and order; then queue lists.
@@ -52,8 +54,11 @@ end
 
 local function trim(hash, order, size, oldest, count, room)
   local length = redis.call('LLEN', order)
+  -- The first look is a short one: nearly always there is nothing to take away.
+  local last = $first_look - 1
   while length > 0 do
-    local heads = redis.call('LRANGE', order, 0, $unpack - 1)
+    local heads = redis.call('LRANGE', order, 0, last)
+    last = $unpack - 1
     local gone = {}
     for _, head in ipairs(heads) do
       local when, weight, field = string.match(head, '^(%d+) (%d+) (.*)$$')
@@ -138,6 +143,7 @@ return {'sent', stamp, ''}
 
 SCRIPT = _TEMPLATE.substitute(
     unpack=UNPACK,
+    first_look=FIRST_LOOK,
     idempotency_seconds=IDEMPOTENCY_SECONDS,
     idempotency_limit=IDEMPOTENCY_LIMIT,
     ledger_seconds=LEDGER_SECONDS,

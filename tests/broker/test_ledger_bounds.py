@@ -36,6 +36,7 @@ def limit(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
     template: Template = script._TEMPLATE
     values = {
         "unpack": script.UNPACK,
+        "first_look": script.FIRST_LOOK,
         "idempotency_seconds": script.IDEMPOTENCY_SECONDS,
         "idempotency_limit": script.IDEMPOTENCY_LIMIT,
         "ledger_seconds": ledger.LEDGER_SECONDS,
