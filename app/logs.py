@@ -63,6 +63,12 @@ def _form(form: Literal["text", "json"]) -> list[Processor]:
         ]
     return [
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), timestamp_key="at", pad_event_to=0, pad_level=False
+            colors=sys.stderr.isatty(),
+            timestamp_key="at",
+            pad_event_to=0,
+            pad_level=False,
+            # The pretty one prints every local variable: people's arguments and results, and
+            # for seconds nothing else is done.
+            exception_formatter=structlog.dev.plain_traceback,
         )
     ]

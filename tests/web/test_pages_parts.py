@@ -223,6 +223,7 @@ async def test_assets_are_kept_for_ever_under_the_hash_of_their_content() -> Non
     assert found.headers["content-type"].startswith("text/css")
     assert old.headers["cache-control"] == "no-cache"
     assert (outside.status_code, posted.status_code) == (404, 405)
+    assert {a.headers["content-type"] for a in (outside, posted)} == {"application/problem+json"}
 
 
 def test_vendored_files_are_what_their_list_says() -> None:

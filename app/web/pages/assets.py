@@ -11,8 +11,10 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from app.web.errors import problem_response
 
 ROOT = Path(__file__).resolve().parents[3] / "static"
 SERVED = frozenset({".css", ".js", ".svg", ".png", ".ico", ".woff2", ".json", ".txt"})
@@ -64,13 +66,15 @@ class StaticAssets:
 
     def _respond(self, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
-            return PlainTextResponse("Only GET.", 405, headers={"Allow": "GET, HEAD"})
+            return problem_response(
+                str(scope["path"]), 405, "Files are only read.", headers={"Allow": "GET, HEAD"}
+            )
         path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
         path = path.removeprefix(self.mount).lstrip("/")
         sha8, _, name = path.partition("/")
         asset = self._assets.get(name)
         if asset is None:
-            return PlainTextResponse("No such file.", 404)
+            return problem_response(str(scope["path"]), 404, "There is no such file.")
         headers = {
             "Cache-Control": KEPT if sha8 == asset.sha8 else "no-cache",
             "Vary": "Accept-Encoding",
