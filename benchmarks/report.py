@@ -16,6 +16,7 @@ import psutil
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 README = HERE / "README.md"
+VERSIONS = ("umbel", "celery", "kombu", "uvicorn", "fastapi")
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
@@ -69,8 +70,7 @@ def keep(name: str, result: Result) -> None:
         "machine": machine(),
         "title": result.title,
         "how": result.how,
-        "versions": {name: version(name) for name in ("umbel", "celery", "redis", "uvicorn")}
-        | result.versions,
+        "versions": {name: version(name) for name in VERSIONS} | result.versions,
         "figures": [{**asdict(each), "median": each.median} for each in result.figures],
         "targets": [{**asdict(each), "met": each.met} for each in result.targets],
     }

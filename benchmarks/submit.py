@@ -53,6 +53,7 @@ async def run(folder: Path, rounds: int) -> Result:
     """Rounds in turn, each contender alone on the machine."""
     rates: dict[str, list[float]] = {name: [] for name in (UMBEL, *(each.name for each in PLAIN))}
     p99: dict[str, list[float]] = {name: [] for name in rates}
+    cpu: dict[str, list[float]] = {name: [] for name in rates}
     batches: list[float] = []
     for number in range(rounds):
         for name in rates:
@@ -61,15 +62,22 @@ async def run(folder: Path, rounds: int) -> Result:
             found = await _measure(inside, name, batches)
             rates[name].append(found["requests"] / found["seconds"])
             p99[name].append(found["p99"])
+            cpu[name].append(found["cpu"] / found["requests"] * 1e6)
             print(f"  {name}: {rates[name][-1]:,.0f}/s, p99 {found['p99']:.1f} ms", flush=True)
     figures = [Figure(name, "requests/s", values) for name, values in rates.items()]
     figures += [Figure(f"{name}: p99", "ms", values, lower=True) for name, values in p99.items()]
+    figures += [
+        Figure(f"{name}: processor time", "µs/request", values, lower=True)
+        for name, values in cpu.items()
+    ]
     figures.append(Figure(f"Umbel, batch of {BATCH:,}", "tasks/s", batches))
     fastest = max(statistics.median(rates[each.name]) for each in PLAIN)
     return Result(
         "POST /tasks/add beside FastAPI with add.delay()",
         f"One server process each, the same uvicorn options, {CONNECTIONS} connections for "
-        f"{SECONDS:g} s after {WARM_UP:g} s of warming up; no worker takes the tasks meanwhile.",
+        f"{SECONDS:g} s after {WARM_UP:g} s of warming up; no worker takes the tasks meanwhile. "
+        "Processor time is of the server process and its children: with Umbel that is the "
+        "recorder, which keeps each task, too.",
         figures,
         [
             Target(
@@ -87,20 +95,20 @@ async def _measure(folder: Path, name: str, batches: list[float]) -> dict[str, f
     with stack.redis(folder) as server:
         if name != UMBEL:
             way = next(each for each in PLAIN if each.name == name)
-            with _plain(folder, server.url, way) as port:
-                return await _load(port, server.url)
-        with stack.umbel(folder, server.url, "serve") as (_, url):
+            with _plain(folder, server.url, way) as (process, port):
+                return await _load(process, port, server.url)
+        with stack.umbel(folder, server.url, "serve") as (process, url):
             await stack.until(lambda: stack.answers(url), "events flow")
             # The worker registers its tasks; it reads a queue that nobody sends to.
             with stack.worker(folder, server.url, "-c", "1", "-Q", "idle"):
                 await stack.until(lambda: _knows(url, "worker.tasks.add"), "the catalog has it")
-                found = await _load(int(url.rpartition(":")[2]), server.url)
+                found = await _load(process, int(url.rpartition(":")[2]), server.url)
                 batches.append(await _batch(url, server.url))
                 return found
 
 
 @contextmanager
-def _plain(folder: Path, broker_url: str, way: Plain) -> Iterator[int]:
+def _plain(folder: Path, broker_url: str, way: Plain) -> Iterator[tuple[Process, int]]:
     port = free_port()
     environment = {
         "UMBEL_BROKER_URL": broker_url,
@@ -117,11 +125,12 @@ def _plain(folder: Path, broker_url: str, way: Plain) -> Iterator[int]:
         str(port),
     ]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--ws", "none"]
-    with stack.running(Process(command, folder / "plain.log", environment)):
-        yield port
+    with stack.running(Process(command, folder / "plain.log", environment)) as process:
+        yield process, port
 
 
-async def _load(port: int, broker_url: str) -> dict[str, float]:
+async def _load(process: Process, port: int, broker_url: str) -> dict[str, float]:
+    """What the client measured, and the processor seconds of the server and its children."""
     url = f"http://127.0.0.1:{port}"
 
     async def sends() -> bool:
@@ -134,7 +143,9 @@ async def _load(port: int, broker_url: str) -> dict[str, float]:
     await stack.until(sends, "the endpoint sends a task")
     await _ask(port, WARM_UP)
     await _empty_queue(broker_url)
+    before = stack.cpu_seconds(process.pid)
     found = await _ask(port, SECONDS)
+    found["cpu"] = stack.cpu_seconds(process.pid) - before
     if found["failures"]:
         raise AssertionError(f"{found['failures']:.0f} requests failed")
     return found
