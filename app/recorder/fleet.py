@@ -12,7 +12,7 @@ from app.domain.workers import Worker, WorkerState
 LOAD_SECONDS = 5.0
 """Counts of a busy worker change with each heartbeat; people read them once in a while."""
 ALIVE_SECONDS = 10.0
-"""A worker of which nothing changes but that it lives."""
+"""A worker, or a queue, of which nothing changes but that it is still so."""
 FLEET_LIMIT = 5_000
 """Workers, and queues: names made up by hostile events must not fill memory and pages."""
 
@@ -28,6 +28,7 @@ class Fleet:
         self._touched: set[str] = set()
         self._news: dict[str, Queue] = {}
         self._named: set[str] = set()
+        self._measured_at: dict[str, float] = {}
 
     def hear(self, event: WorkerEvent) -> bool:
         """Believes what is said of a worker; False if there are too many to take another."""
@@ -53,8 +54,10 @@ class Fleet:
             oldest_sent_at=None if oldest is None else _sent(oldest),
             consumers=self._consumers(event.queue),
         )
-        if known is None or replace(known, measured_at=event.at) != queue:
+        changed = known is None or replace(known, measured_at=event.at) != queue
+        if changed or event.at - self._measured_at.get(event.queue, 0.0) >= ALIVE_SECONDS:
             self._news[event.queue] = queue
+            self._measured_at[event.queue] = event.at
         self.queues[event.queue] = queue
         return True
 

@@ -151,6 +151,17 @@ def test_made_up_workers_and_queues_do_not_fill_memory(monkeypatch: pytest.Monke
     assert [some.measure(queue, {}) for queue in queues] == [True] * 3 + [False]
 
 
+def test_a_queue_that_does_not_change_is_told_once_in_a_while() -> None:
+    fleet = Fleet([], [])
+    told = []
+    for at in (100.0, 102.0, 104.0, 100.0 + ALIVE_SECONDS, 102.0 + ALIVE_SECONDS):
+        event = QueueMeasured(queue="q", at=at, heard_at=at, depths=((0, 5),))
+        fleet.measure(event, {})
+        told.append([queue.measured_at for queue in fleet.take_queues()])
+
+    assert told == [[100.0], [], [], [100.0 + ALIVE_SECONDS], []]
+
+
 def test_a_queue_knows_since_when_its_oldest_message_waits() -> None:
     some = Fleet([], [])
     measured = QueueMeasured(
