@@ -6,6 +6,7 @@ as much as they do.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ BATCH_LIMIT = 16 << 20
 """Bytes of a batch: 10,000 tasks of 1.6 KB."""
 BODY_LIMITS = {"/tasks/batch": BATCH_LIMIT}
 
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::\d*)?")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 OWN_SITE = frozenset({b"same-origin", b"none"})
@@ -192,9 +194,8 @@ def _too_large(limit: int) -> str:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[: host.find("]") + 1]
-    return host.rsplit(":", 1)[0] if host.count(":") == 1 else host
+    found = _HOST_AND_PORT.fullmatch(host)
+    return found[1] if found else host
 
 
 def _is_address(name: str) -> bool:

@@ -26,7 +26,16 @@ def test_every_answer_has_the_strict_policy(client: httpx.Client, path: str) -> 
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "", "169.254.1.1"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "",
+        "169.254.1.1",
+        "[::1].evil.example",
+        "127.0.0.1:8000@evil.example",
+    ],
 )
 def test_a_foreign_host_name_is_refused(client: httpx.Client, host: str) -> None:
     answer = client.get("/tasks", headers={"Host": host})
