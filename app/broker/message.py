@@ -9,15 +9,16 @@ import json
 import os
 import socket
 import time
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
 from json.encoder import encode_basestring_ascii as quote
 from json.scanner import make_scanner
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from app.broker.reprs import MAX_LENGTH, MAX_LEVELS, shorten
 from app.broker.transport import Transport
@@ -28,12 +29,13 @@ INLINE_ARGUMENTS = 16 * 1024
 subscriber of events, Umbel or not, is sent them."""
 PLAIN_LENGTH = 600
 """Characters of JSON up to which it is worth asking whether Python's own repr will do."""
-KNOWN_NAMES = 4096
-"""Names and queues whose JSON text is kept; an application has some hundreds."""
+KNOWN_MOULDS = 1024
+"""Moulds kept, of some 2 KB each; an application has some hundreds of names, few queues."""
+NO_CANVAS = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
+"""The third part of a message's body: what Celery's workflows say there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(Struct, frozen=True, kw_only=True, gc=False):
     """A task to send. `args` is a JSON array, `kwargs` a JSON object, both as text.
 
     `eta` and `expires` are moments, in seconds since the epoch; `countdown` is seconds from
@@ -66,12 +68,24 @@ class Written(NamedTuple):
     entry: bytes
 
 
+class Mould(NamedTuple):
+    """What all messages of one name, queue, priority and number of retries share.
+
+    The texts have a `%s` for whatever differs from task to task, in the order of `Writer.write`.
+    """
+
+    queue_key: str
+    message: str
+    event: str
+    entry: str
+
+
 class Writer:
     """Writes messages for one application, as a producer of this process's name."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._queue_key = lru_cache(maxsize=KNOWN_NAMES)(transport.queue_key)
+        self._mould = lru_cache(maxsize=KNOWN_MOULDS)(self._make_mould)
         self.origin = f"gen{os.getpid()}@{socket.gethostname()}"
         self._origin = quote(self.origin)
         offset = time.altzone if time.localtime().tm_isdst else time.timezone
@@ -86,51 +100,59 @@ class Writer:
 
         Raises ValueError where `args` or `kwargs` is not JSON of its kind.
         """
-        queue = given.queue or self._transport.default_queue
-        eta = given.eta if given.countdown is None else now + given.countdown
-        facts = _facts(given, task_id, queue, eta)
-        return Written(
-            task_id=task_id,
-            queue_key=self._queue_key(queue, given.priority),
-            message=self._message(given, facts, tag, now),
-            event=self._event(given, facts, now),
-            entry=_entry(given, facts, now),
-        )
-
-    def _message(self, given: Submission, facts: "_Facts", tag: str, now: float) -> bytes:
-        body = f'[{given.args}, {given.kwargs}, {{"callbacks": null, "errbacks": null, "chain": '
-        body += 'null, "chord": null}]'
-        own = "" if given.max_retries is None else f', "max_retries": {given.max_retries}'
-        life = "" if given.expires is None else _expiration(given.expires - now)
-        return (
-            f'{{"body": "{b64encode(_bytes(body)).decode()}", "content-encoding": "utf-8", '
-            f'"content-type": "application/json", "headers": {{"lang": "py", "task": {facts.name}, '
-            f'"id": {facts.id}, "shadow": null, "eta": {facts.eta}, "expires": {facts.expires}, '
-            f'"group": null, "group_index": null, "retries": 0, "timelimit": [null, null], '
-            f'"root_id": {facts.root_id}, "parent_id": {facts.parent_id}, '
-            f'"argsrepr": {facts.args_repr}, "kwargsrepr": {facts.kwargs_repr}, '
-            f'"origin": {self._origin}, "ignore_result": null, "replaced_task_nesting": 0, '
-            f'"stamped_headers": null, "stamps": {{}}{own}}}, '
-            f'"properties": {{"correlation_id": {facts.id}, "reply_to": "", "delivery_mode": 2, '
-            f'{life}"delivery_info": {{"exchange": "", "routing_key": {facts.queue}}}, '
-            f'"priority": {given.priority or 0}, "body_encoding": "base64", '
-            f'"delivery_tag": "{tag}"}}}}'
-        ).encode()
-
-    def _event(self, given: Submission, facts: "_Facts", now: float) -> str:
+        args, kwargs = given.args, given.kwargs
+        mould = self._mould(given.name, given.queue, given.priority, given.max_retries)
+        identity, at = quote(task_id), f"{now:.6f}"
+        args_repr, kwargs_repr = _args_repr(args), _kwargs_repr(kwargs)
+        eta = _moment(given.eta if given.countdown is None else now + given.countdown)
+        expires = _moment(given.expires)
+        root = identity if given.root_id is None else quote(given.root_id)
+        parent, retry_of = _text(given.parent_id), _text(given.retry_of)
+        body = f"[{args}, {kwargs}, {NO_CANVAS}]"
         values = ""
-        if len(given.args) + len(given.kwargs) <= INLINE_ARGUMENTS:
-            values = f'"args": {given.args}, "kwargs": {given.kwargs}, '
-        retry_of = "null" if given.retry_of is None else quote(given.retry_of)
-        priority = given.priority or 0
-        return (
-            f'{self._event_head}, "clock": {next(self._clock)}, "uuid": {facts.id}, '
-            f'"root_id": {facts.root_id}, "parent_id": {facts.parent_id}, "name": {facts.name}, '
-            f'"args": {facts.args_repr}, "kwargs": {facts.kwargs_repr}, "retries": 0, '
-            f'"eta": {facts.eta}, "expires": {facts.expires}, "queue": {facts.queue}, '
-            f'"exchange": "", "routing_key": {facts.queue}, "timestamp": {now!r}, '
-            f'"type": "task-sent", "umbel": {{{values}"retry_of": {retry_of}, '
-            f'"priority": {priority}}}}}'
+        if len(args) + len(kwargs) <= INLINE_ARGUMENTS:
+            values = f'"args": {args}, "kwargs": {kwargs}, '
+        life = "" if given.expires is None else _expiration(given.expires - now)
+        message = mould.message % (
+            b2a_base64(_bytes(body), newline=False).decode(),
+            *(identity, eta, expires, root, parent, args_repr, kwargs_repr, identity, life, tag),
+        )
+        event = mould.event % (
+            *(next(self._clock), identity, root, parent, args_repr, kwargs_repr, eta, expires),
+            *(at, values, retry_of),
+        )
+        entry = mould.entry % (at, quote(args), quote(kwargs), eta, expires, root, parent, retry_of)
+        return Written(task_id, mould.queue_key, message.encode(), event, entry.encode())
+
+    def _make_mould(
+        self, name: str, queue: str | None, priority: int | None, max_retries: int | None
+    ) -> Mould:
+        queue = queue or self._transport.default_queue
+        task, route, origin = (_fixed(quote(text)) for text in (name, queue, self.origin))
+        own = "" if max_retries is None else f', "max_retries": {max_retries}'
+        return Mould(
+            queue_key=self._transport.queue_key(queue, priority),
+            message=(
+                '{"body": "%s", "content-encoding": "utf-8", '
+                f'"content-type": "application/json", "headers": {{"lang": "py", "task": {task}, '
+                '"id": %s, "shadow": null, "eta": %s, "expires": %s, '
+                '"group": null, "group_index": null, "retries": 0, "timelimit": [null, null], '
+                '"root_id": %s, "parent_id": %s, "argsrepr": %s, "kwargsrepr": %s, '
+                f'"origin": {origin}, "ignore_result": null, "replaced_task_nesting": 0, '
+                f'"stamped_headers": null, "stamps": {{}}{own}}}, '
+                '"properties": {"correlation_id": %s, "reply_to": "", "delivery_mode": 2, '
+                f'%s"delivery_info": {{"exchange": "", "routing_key": {route}}}, '
+                f'"priority": {priority or 0}, "body_encoding": "base64", "delivery_tag": "%s"}}}}'
+            ),
+            event=(
+                f'{_fixed(self._event_head)}, "clock": %d, "uuid": %s, '
+                f'"root_id": %s, "parent_id": %s, "name": {task}, '
+                '"args": %s, "kwargs": %s, "retries": 0, '
+                f'"eta": %s, "expires": %s, "queue": {route}, '
+                f'"exchange": "", "routing_key": {route}, "timestamp": %s, '
+                f'"type": "task-sent", "umbel": {{%s"retry_of": %s, "priority": {priority or 0}}}}}'
+            ),
+            entry=f"[%s, {task}, %s, %s, {route}, {priority or 0}, %s, %s, %s, %s, %s]",
         )
 
     def event(self, event_type: str, now: float, **fields: object) -> str:
@@ -142,7 +164,8 @@ class Writer:
         """An event, or the JSON array of several (`task-multi`), as kombu publishes it."""
         exchange = quote(self._transport.event_exchange)
         return (
-            f'{{"body": "{b64encode(_bytes(body)).decode()}", "content-encoding": "utf-8", '
+            f'{{"body": "{b2a_base64(_bytes(body), newline=False).decode()}", '
+            f'"content-encoding": "utf-8", '
             f'"content-type": "application/json", "headers": {{"hostname": {self._origin}}}, '
             f'"properties": {{"delivery_mode": 1, "delivery_info": {{"exchange": {exchange}, '
             f'"routing_key": "{event_type.replace("-", ".")}"}}, "priority": 0, '
@@ -150,38 +173,22 @@ class Writer:
         ).encode()
 
 
-class _Facts(NamedTuple):
-    """What message and event both say, each as JSON text."""
-
-    id: str
-    name: str
-    queue: str
-    args_repr: str
-    kwargs_repr: str
-    eta: str
-    expires: str
-    root_id: str
-    parent_id: str
-
-
-def _facts(given: Submission, task_id: str, queue: str, eta: float | None) -> _Facts:
-    identity = quote(task_id)
-    return _Facts(
-        identity,
-        _quote_name(given.name),
-        _quote_name(queue),
-        _args_repr(given.args),
-        _kwargs_repr(given.kwargs),
-        "null" if eta is None else f'"{print_moment(eta)}"',
-        "null" if given.expires is None else f'"{print_moment(given.expires)}"',
-        identity if given.root_id is None else quote(given.root_id),
-        "null" if given.parent_id is None else quote(given.parent_id),
-    )
-
-
 def print_moment(seconds: float) -> str:
     """A moment as Celery writes an eta: ISO 8601 with microseconds where there are any, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def _moment(seconds: float | None) -> str:
+    return "null" if seconds is None else f'"{print_moment(seconds)}"'
+
+
+def _text(text: str | None) -> str:
+    return "null" if text is None else quote(text)
+
+
+def _fixed(text: str) -> str:
+    """A text that stays as it is where others are put in by `%`."""
+    return text.replace("%", "%%")
 
 
 def _args_repr(args: Json) -> str:
@@ -232,16 +239,6 @@ def _expiration(seconds: float) -> str:
     return f'"expiration": "{int(max(0.0, seconds) * 1000)}", '
 
 
-def _entry(given: Submission, facts: _Facts, now: float) -> bytes:
-    """What the ledger keeps: enough for the whole task until more is heard of it."""
-    retry_of = "null" if given.retry_of is None else quote(given.retry_of)
-    priority = given.priority or 0
-    return (
-        f"[{now!r}, {facts.name}, {quote(given.args)}, {quote(given.kwargs)}, {facts.queue}, "
-        f"{priority}, {facts.eta}, {facts.expires}, {facts.root_id}, {facts.parent_id}, {retry_of}]"
-    ).encode()
-
-
 def _bytes(text: str) -> bytes:
     try:
         return text.encode()
@@ -252,4 +249,3 @@ def _bytes(text: str) -> bytes:
 
 # The stubs name the class where the function stands.
 _scan: Callable[[str, int], tuple[object, int]] = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]
-_quote_name = lru_cache(maxsize=KNOWN_NAMES)(quote)

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, shake_128
 
 from app.broker.commit import GroupCommit
 from app.broker.errand import Errand
@@ -23,6 +23,8 @@ EVENTS_AT_ONCE = 100
 """Events of one `task-multi` message; stock workers send up to 24, receivers take any number."""
 EVENT_BYTES = 512 * 1024
 """Bytes of one `task-multi` message, for a receiver decodes it in one go."""
+
+_VARIANT = {digit: "89ab"[int(digit, 16) >> 2] for digit in "0123456789abcdef"}
 
 __all__ = ["BATCH_LIMIT", "Published", "Publisher", "Submission"]
 
@@ -97,7 +99,7 @@ class Publisher:
         return Errand((*own, *queues), arguments, sum(map(len, arguments)))
 
     async def _write(self, submissions: Sequence[Submission], seed: bytes) -> list[Written]:
-        tag = _uuid(os.urandom(16))[:24]
+        tag = _uuid(os.urandom(16).hex())[:24]
         written: list[Written] = []
         for number, (given, task_id) in enumerate(
             zip(submissions, _ids(submissions, seed), strict=True)
@@ -114,7 +116,7 @@ class Publisher:
 
     def _events(self, written: Sequence[Written]) -> list[tuple[str, bytes]]:
         """Channel and payload: one `task-sent`, or `task-multi` lists of many."""
-        tag = _uuid(os.urandom(16))[:24]
+        tag = _uuid(os.urandom(16).hex())[:24]
         if len(written) == 1:
             kind, bodies = "task-sent", [written[0].event]
         else:
@@ -146,17 +148,14 @@ def _lists(events: Iterable[str]) -> Iterable[str]:
 
 def _ids(submissions: Sequence[Submission], seed: bytes) -> Iterable[str]:
     """The tasks' ids: given, or made from the seed, which is all that a replay needs to know."""
+    text = shake_128(seed).hexdigest(16 * len(submissions))
     for number, given in enumerate(submissions):
-        yield given.task_id or _uuid(
-            blake2b(number.to_bytes(4, "big"), key=seed, digest_size=16).digest()
-        )
+        yield given.task_id or _uuid(text[32 * number : 32 * number + 32])
 
 
-def _uuid(random: bytes) -> str:
-    """Sixteen bytes as a random UUID (version 4), which is what Celery's ids are."""
-    text = random.hex()
-    variant = "89ab"[random[8] >> 6]
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+def _uuid(text: str) -> str:
+    """32 random hexadecimal digits as a UUID of version 4, which is what Celery's ids are."""
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
 
 
 def _digest(text: str) -> str:

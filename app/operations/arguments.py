@@ -7,9 +7,10 @@ with regular expressions that can't run away, and one that is no schema allows e
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from json.scanner import make_scanner
+from typing import Any, NamedTuple, TypeVar
 
 import jsonschema_rs
 
@@ -27,6 +28,7 @@ MESSAGE_LIMIT = 300
 _MAYBE_HUGE = re.compile(r"\d[eE]\+?\d{3}|\d{300}")
 
 Path = tuple[str | int, ...]
+T = TypeVar("T", list[Any], dict[str, Any])
 
 
 class Signature(NamedTuple):
@@ -47,23 +49,32 @@ class Arguments(NamedTuple):
 
 def read_arguments(args: Json, kwargs: Json) -> Arguments | FieldError:
     """The arguments that two JSON texts say, or what is wrong with them."""
-    found: list[Any] = []
-    for field, text, kind, name in (
-        ("args", args, list, "an array"),
-        ("kwargs", kwargs, dict, "an object"),
-    ):
-        try:
-            value = json.loads(text, parse_constant=_refuse)
-            if _MAYBE_HUGE.search(text):
-                _check_finite(value)
-        except RecursionError:
-            return FieldError((field,), "is nested too deeply")
-        except ValueError as error:
-            return FieldError((field,), f"is not JSON: {error}")
-        if type(value) is not kind:
-            return FieldError((field,), f"must be {name}")
-        found.append(value)
-    return Arguments(found[0], found[1])
+    given = _read("args", args, list, "an array")
+    named = _read("kwargs", kwargs, dict, "an object")
+    if isinstance(given, FieldError):
+        return given
+    return named if isinstance(named, FieldError) else Arguments(given, named)
+
+
+def _read(field: str, text: Json, kind: type[T], name: str) -> T | FieldError:
+    try:
+        value = _load(text)
+        if _MAYBE_HUGE.search(text):
+            _check_finite(value)
+    except RecursionError:
+        return FieldError((field,), "is nested too deeply")
+    except ValueError as error:
+        return FieldError((field,), f"is not JSON: {error}")
+    return value if type(value) is kind else FieldError((field,), f"must be {name}")
+
+
+def _load(text: Json) -> object:
+    # The scanner alone is many times as fast on small values; it stops where a value ends.
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(text) else _decoder.decode(text)
 
 
 @lru_cache(maxsize=COMPILED)
@@ -104,6 +115,8 @@ def bind(given: Arguments, signature: Signature) -> Mapping[str, Any]:
     """The arguments by parameter name; further ones by position have no name and are left out."""
     if not given.args:
         return given.kwargs
+    if not given.kwargs:
+        return dict(zip(signature.positional, given.args, strict=False))
     return {**dict(zip(signature.positional, given.args, strict=False)), **given.kwargs}
 
 
@@ -162,3 +175,8 @@ def _check_finite(value: Any) -> None:
             waiting.extend(one)
         elif isinstance(one, dict):
             waiting.extend(one.values())
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse)
+# The stubs name the class where the function stands.
+_scan: Callable[[str, int], tuple[object, int]] = make_scanner(_decoder)  # type: ignore[arg-type]

@@ -3,12 +3,12 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 from app.broker.message import Submission
 from app.domain.errors import BadInput, FieldError, UnknownTaskName
-from app.operations.arguments import check, compile_signature, read_arguments
+from app.operations.arguments import Signature, check, compile_signature, read_arguments
 from app.operations.catalog import Catalog
 
 NAME_LIMIT = 255
@@ -19,6 +19,9 @@ CHECKED_AT_ONCE = 200
 """Submissions checked before others get their turn on the event loop: some 2 ms."""
 ERRORS_TOLD = 100
 """Errors told of one batch."""
+
+Signatures = tuple[Signature | None, ...]
+"""One for each version of the application that runs; None allows everything."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FROM_BATCH = ("body", "tasks")
@@ -32,16 +35,21 @@ async def check_all(
     `checked` False: names and arguments are those of a task that has been sent before.
     """
     now = time.time()
+    known: dict[str, Signatures] = {}
     errors: list[FieldError] = []
     for number, given in enumerate(submissions):
         if number and number % CHECKED_AT_ONCE == 0:
             await asyncio.sleep(0)
         loc = (*_FROM_BATCH, number) if batch else ("body",)
-        errors += _check_options(given, loc, now)
+        wrong = list(_wrong_options(given, now))
         if checked:
-            errors += _check_arguments(given, catalog, loc)
-        if len(errors) >= ERRORS_TOLD:
-            break
+            if given.name not in known:
+                known[given.name] = _signatures(given.name, catalog, loc)
+            wrong += _wrong_arguments(given, known[given.name])
+        if wrong:
+            errors += [FieldError((*loc, *error.loc), error.msg) for error in wrong]
+            if len(errors) >= ERRORS_TOLD:
+                break
     if errors:
         raise BadInput(_sentence(errors[0], batch), tuple(errors[:ERRORS_TOLD]))
 
@@ -64,47 +72,43 @@ def fingerprint(submissions: Sequence[Submission]) -> str:
     return digest.hexdigest()
 
 
-def _check_arguments(
-    given: Submission, catalog: Catalog, loc: tuple[str | int, ...]
-) -> list[FieldError]:
+def _signatures(name: str, catalog: Catalog, loc: tuple[str | int, ...]) -> Signatures:
     try:
-        entry = catalog.find(given.name)
+        entry = catalog.find(name)
     except UnknownTaskName as error:
         message = str(error)
         raise UnknownTaskName(message, (FieldError((*loc, "name"), message),)) from None
+    return tuple(compile_signature(schema) for schema in entry.schemas)
+
+
+def _wrong_arguments(given: Submission, signatures: Signatures) -> Sequence[FieldError]:
     arguments = read_arguments(given.args, given.kwargs)
     if isinstance(arguments, FieldError):
-        return [FieldError((*loc, *arguments.loc), arguments.msg)]
-    first: list[FieldError] = []
-    for schema in entry.schemas:
-        signature = compile_signature(schema)
-        errors = check(arguments, signature) if signature else []
+        return [arguments]
+    first: Sequence[FieldError] = ()
+    for signature in signatures:
+        errors = check(arguments, signature) if signature else ()
         if not errors:
-            return []
+            return ()
         first = first or errors
-    return [FieldError((*loc, *error.loc), error.msg) for error in first]
+    return first
 
 
-def _check_options(given: Submission, loc: tuple[str | int, ...], now: float) -> list[FieldError]:
-    errors: list[FieldError] = []
-
-    def wrong(field: str, msg: str) -> None:
-        errors.append(FieldError((*loc, field), msg))
-
+def _wrong_options(given: Submission, now: float) -> Iterator[FieldError]:
     for field, text in (("name", given.name), ("queue", given.queue), ("task_id", given.task_id)):
         if text is not None and (problem := _name_problem(text)):
-            wrong(field, f"{text[:60]!r} {problem}")
+            yield FieldError((field,), f"{text[:60]!r} {problem}")
     if given.countdown is not None and given.eta is not None:
-        wrong("eta", "give either countdown or eta, not both")
+        yield FieldError(("eta",), "give either countdown or eta, not both")
     if given.countdown is not None and given.countdown < 0:
-        wrong("countdown", f"{given.countdown} is before now; allowed: 0 seconds or more")
+        allowed = "allowed: 0 seconds or more"
+        yield FieldError(("countdown",), f"{given.countdown} is before now; {allowed}")
     if given.expires is not None and given.expires <= now:
-        wrong("expires", "is over already; allowed: a moment in the future")
+        yield FieldError(("expires",), "is over already; allowed: a moment in the future")
     if given.priority is not None and not 0 <= given.priority <= PRIORITIES:
-        wrong("priority", f"{given.priority} is not one of 0 to {PRIORITIES}")
+        yield FieldError(("priority",), f"{given.priority} is not one of 0 to {PRIORITIES}")
     if given.max_retries is not None and given.max_retries < 0:
-        wrong("max_retries", f"{given.max_retries} is below 0")
-    return errors
+        yield FieldError(("max_retries",), f"{given.max_retries} is below 0")
 
 
 def _name_problem(text: str) -> str | None:
