@@ -21,6 +21,8 @@ CONNECTIONS = 32
 SECONDS = 6.0
 WARM_UP = 2.0
 BATCH = 10_000
+BATCHES = 3
+"""Each alone: the recorder has kept the tasks of the one before."""
 TIMES = 4.0
 PER_SECOND = 20_000
 """What is aimed at: times the plain way's requests, and tasks a second in a batch."""
@@ -103,7 +105,9 @@ async def _measure(folder: Path, name: str, batches: list[float]) -> dict[str, f
             with stack.worker(folder, server.url, "-c", "1", "-Q", "idle"):
                 await stack.until(lambda: _knows(url, "worker.tasks.add"), "the catalog has it")
                 found = await _load(process, int(url.rpartition(":")[2]), server.url)
-                batches.append(await _batch(url, server.url))
+                for _ in range(BATCHES):
+                    await _settled(server.url)
+                    batches.append(await _batch(url, server.url))
                 return found
 
 
@@ -188,6 +192,20 @@ async def _batch(url: str, broker_url: str) -> float:
         raise AssertionError(f"{queued} of {BATCH} are queued")
     print(f"  batch: {BATCH / taken:,.0f} tasks/s", flush=True)
     return BATCH / taken
+
+
+async def _settled(broker_url: str) -> None:
+    """The recorder has nothing left to do."""
+    client = redis.asyncio.Redis.from_url(broker_url)
+    events = -1
+
+    async def quiet() -> bool:
+        nonlocal events
+        before, events = events, int(json.loads(await client.get("umbel:recorder"))["events"])
+        return before == events
+
+    await stack.until(quiet, "the recorder has caught up", every=1.5)
+    await client.aclose()
 
 
 async def _knows(url: str, name: str) -> bool:
