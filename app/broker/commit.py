@@ -10,8 +10,9 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from hiredis import pack_command
@@ -34,6 +35,8 @@ GROUP_LIMIT = 256
 """Scripts written at once; more would make the first of them wait for the last."""
 WRITTEN_AT_ONCE = 256 * 1024
 """Bytes handed to the socket before it has to have taken them."""
+PACKED_AT_ONCE = 500
+"""Arguments of a script packed before they are sent, so that Redis reads a batch meanwhile."""
 IDLE = 0.5
 """Seconds after which it is looked whether a connection is still there, before it is used."""
 UNSENT = "nothing was sent"
@@ -135,9 +138,8 @@ class GroupCommit:
         sent = time.monotonic()
         for errand in group:
             errand.written = sent
-        packed = b"".join(pack_command(self._command(errand)) for errand in group)
-        for start in range(0, len(packed), WRITTEN_AT_ONCE):
-            await connection.send_packed_command([packed[start : start + WRITTEN_AT_ONCE]])
+        for piece in _pieces(self._command(errand) for errand in group):
+            await connection.send_packed_command(piece)
         left = max((errand.answer_by for errand in group), default=sent) - time.monotonic()
         async with asyncio.timeout(max(left, LATE_ANSWER)):
             unknown = [one for one in group if not await self._read(connection, one, sent)]
@@ -232,3 +234,28 @@ class GroupCommit:
 
     def _refusal(self, cause: str) -> BrokerUnavailable:
         return BrokerUnavailable(f"{self._server} {cause}.")
+
+
+def _pieces(commands: Iterable[tuple[Any, ...]]) -> Iterator[list[bytes]]:
+    """The commands as Redis reads them, packed while they are sent."""
+    together: list[bytes] = []
+    size = 0
+    for packed in chain.from_iterable(map(_packed, commands)):
+        together.append(packed)
+        size += len(packed)
+        if size >= WRITTEN_AT_ONCE:
+            yield together
+            together, size = [], 0
+    if together:
+        yield together
+
+
+def _packed(command: tuple[Any, ...]) -> Iterator[bytes]:
+    if len(command) <= PACKED_AT_ONCE:
+        yield pack_command(command)
+        return
+    yield b"*%d\r\n" % len(command)
+    for start in range(0, len(command), PACKED_AT_ONCE):
+        some = command[start : start + PACKED_AT_ONCE]
+        # Packed as a command of its own, whose beginning says how many: that of the whole does.
+        yield pack_command(some)[len(b"*%d\r\n" % len(some)) :]

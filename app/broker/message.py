@@ -31,6 +31,8 @@ PLAIN_LENGTH = 600
 """Characters of JSON up to which it is worth asking whether Python's own repr will do."""
 KNOWN_MOULDS = 1024
 """Moulds kept, of some 2 KB each; an application has some hundreds of names, few queues."""
+GAP = "\0"
+"""Stands in a mould where something is put in; JSON has it as an escape only."""
 NO_CANVAS = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 """The third part of a message's body: what Celery's workflows say there."""
 
@@ -71,13 +73,13 @@ class Written(NamedTuple):
 class Mould(NamedTuple):
     """What all messages of one name, queue, priority and number of retries share.
 
-    The texts have a `%s` for whatever differs from task to task, in the order of `Writer.write`.
+    The texts are in pieces: between two of them stands what differs from task to task.
     """
 
     queue_key: str
-    message: str
-    event: str
-    entry: str
+    message: tuple[str, ...]
+    event: tuple[str, ...]
+    entry: tuple[str, ...]
 
 
 class Writer:
@@ -113,46 +115,55 @@ class Writer:
         if len(args) + len(kwargs) <= INLINE_ARGUMENTS:
             values = f'"args": {args}, "kwargs": {kwargs}, '
         life = "" if given.expires is None else _expiration(given.expires - now)
-        message = mould.message % (
-            b2a_base64(_bytes(body), newline=False).decode(),
-            *(identity, eta, expires, root, parent, args_repr, kwargs_repr, identity, life, tag),
+        m, e, n = mould.message, mould.event, mould.entry
+        message = (
+            f"{m[0]}{b2a_base64(_bytes(body), newline=False).decode()}{m[1]}{identity}{m[2]}{eta}"
+            f"{m[3]}{expires}{m[4]}{root}{m[5]}{parent}{m[6]}{args_repr}{m[7]}{kwargs_repr}{m[8]}"
+            f"{identity}{m[9]}{life}{m[10]}{tag}{m[11]}"
         )
-        event = mould.event % (
-            *(next(self._clock), identity, root, parent, args_repr, kwargs_repr, eta, expires),
-            *(at, values, retry_of),
+        event = (
+            f"{e[0]}{next(self._clock)}{e[1]}{identity}{e[2]}{root}{e[3]}{parent}{e[4]}{args_repr}"
+            f"{e[5]}{kwargs_repr}{e[6]}{eta}{e[7]}{expires}{e[8]}{at}{e[9]}{values}{e[10]}"
+            f"{retry_of}{e[11]}"
         )
-        entry = mould.entry % (at, quote(args), quote(kwargs), eta, expires, root, parent, retry_of)
+        entry = (
+            f"[{at}{n[0]}{quote(args)}, {quote(kwargs)}{n[1]}{eta}, {expires}, {root}, {parent}, "
+            f"{retry_of}]"
+        )
         return Written(task_id, mould.queue_key, message.encode(), event, entry.encode())
 
     def _make_mould(
         self, name: str, queue: str | None, priority: int | None, max_retries: int | None
     ) -> Mould:
         queue = queue or self._transport.default_queue
-        task, route, origin = (_fixed(quote(text)) for text in (name, queue, self.origin))
+        task, route = quote(name), quote(queue)
         own = "" if max_retries is None else f', "max_retries": {max_retries}'
+        message = (
+            f'{{"body": "{GAP}", "content-encoding": "utf-8", '
+            f'"content-type": "application/json", "headers": {{"lang": "py", "task": {task}, '
+            f'"id": {GAP}, "shadow": null, "eta": {GAP}, "expires": {GAP}, '
+            f'"group": null, "group_index": null, "retries": 0, "timelimit": [null, null], '
+            f'"root_id": {GAP}, "parent_id": {GAP}, "argsrepr": {GAP}, "kwargsrepr": {GAP}, '
+            f'"origin": {self._origin}, "ignore_result": null, "replaced_task_nesting": 0, '
+            f'"stamped_headers": null, "stamps": {{}}{own}}}, '
+            f'"properties": {{"correlation_id": {GAP}, "reply_to": "", "delivery_mode": 2, '
+            f'{GAP}"delivery_info": {{"exchange": "", "routing_key": {route}}}, '
+            f'"priority": {priority or 0}, "body_encoding": "base64", "delivery_tag": "{GAP}"}}}}'
+        )
+        event = (
+            f'{self._event_head}, "clock": {GAP}, "uuid": {GAP}, '
+            f'"root_id": {GAP}, "parent_id": {GAP}, "name": {task}, '
+            f'"args": {GAP}, "kwargs": {GAP}, "retries": 0, '
+            f'"eta": {GAP}, "expires": {GAP}, "queue": {route}, '
+            f'"exchange": "", "routing_key": {route}, "timestamp": {GAP}, '
+            f'"type": "task-sent", "umbel": {{{GAP}"retry_of": {GAP}, '
+            f'"priority": {priority or 0}}}}}'
+        )
         return Mould(
             queue_key=self._transport.queue_key(queue, priority),
-            message=(
-                '{"body": "%s", "content-encoding": "utf-8", '
-                f'"content-type": "application/json", "headers": {{"lang": "py", "task": {task}, '
-                '"id": %s, "shadow": null, "eta": %s, "expires": %s, '
-                '"group": null, "group_index": null, "retries": 0, "timelimit": [null, null], '
-                '"root_id": %s, "parent_id": %s, "argsrepr": %s, "kwargsrepr": %s, '
-                f'"origin": {origin}, "ignore_result": null, "replaced_task_nesting": 0, '
-                f'"stamped_headers": null, "stamps": {{}}{own}}}, '
-                '"properties": {"correlation_id": %s, "reply_to": "", "delivery_mode": 2, '
-                f'%s"delivery_info": {{"exchange": "", "routing_key": {route}}}, '
-                f'"priority": {priority or 0}, "body_encoding": "base64", "delivery_tag": "%s"}}}}'
-            ),
-            event=(
-                f'{_fixed(self._event_head)}, "clock": %d, "uuid": %s, '
-                f'"root_id": %s, "parent_id": %s, "name": {task}, '
-                '"args": %s, "kwargs": %s, "retries": 0, '
-                f'"eta": %s, "expires": %s, "queue": {route}, '
-                f'"exchange": "", "routing_key": {route}, "timestamp": %s, '
-                f'"type": "task-sent", "umbel": {{%s"retry_of": %s, "priority": {priority or 0}}}}}'
-            ),
-            entry=f"[%s, {task}, %s, %s, {route}, {priority or 0}, %s, %s, %s, %s, %s]",
+            message=tuple(message.split(GAP)),
+            event=tuple(event.split(GAP)),
+            entry=(f", {task}, ", f", {route}, {priority or 0}, "),
         )
 
     def event(self, event_type: str, now: float, **fields: object) -> str:
@@ -184,11 +195,6 @@ def _moment(seconds: float | None) -> str:
 
 def _text(text: str | None) -> str:
     return "null" if text is None else quote(text)
-
-
-def _fixed(text: str) -> str:
-    """A text that stays as it is where others are put in by `%`."""
-    return text.replace("%", "%%")
 
 
 def _args_repr(args: Json) -> str:
