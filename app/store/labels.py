@@ -6,11 +6,9 @@ from enum import IntEnum
 from sqlalchemy import Connection, select
 
 from app.store.database import Database
+from app.store.lookups import look_up
 from app.store.rows import ID_LENGTH, clean
 from app.store.schema import labels
-
-LOOKED_UP = 400
-"""Labels of one look-up: a statement of a length that SQLite and PostgreSQL both like."""
 
 
 class Kind(IntEnum):
@@ -25,6 +23,10 @@ Numbers = dict[Kind, dict[str | None, int | None]]
 """The number of each text of each kind; None has none."""
 
 _INSERT = "INSERT INTO labels (kind, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_FIND = {
+    kind: f"SELECT value, id FROM labels WHERE kind = {kind:d} AND value IN ({{}})"  # noqa: S608
+    for kind in Kind
+}
 
 
 def number(connection: Connection, wanted: Mapping[Kind, Set[str]]) -> Numbers:
@@ -43,14 +45,7 @@ def _number(connection: Connection, kind: Kind, texts: Set[str]) -> dict[str | N
 
 
 def _look_up(connection: Connection, kind: Kind, asked: Set[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    values = list(asked)
-    for at in range(0, len(values), LOOKED_UP):
-        query = select(labels.c.value, labels.c.id).where(
-            labels.c.kind == int(kind), labels.c.value.in_(values[at : at + LOOKED_UP])
-        )
-        found.update((value, number) for value, number in connection.execute(query))
-    return found
+    return {row[0]: row[1] for row in look_up(connection, _FIND[kind], list(asked))}
 
 
 def suggest(db: Database, kind: Kind, begins: str = "", limit: int = 50) -> list[str]:

@@ -12,7 +12,7 @@ eight times as much. For the same reason places must come in ascending order.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, select, text
 
@@ -49,11 +49,10 @@ _ADD = "INSERT INTO task_texts (rowid, text) VALUES (?, ?)"
 _REMOVE = "INSERT INTO task_texts (task_texts, rowid, text) VALUES ('delete', ?, ?)"
 
 
-class Texts(NamedTuple):
-    """What is indexed of one task: "" where there is nothing."""
-
-    call: str
-    outcome: str
+Searched = tuple[str | None, ...]
+"""What is looked through of a task: name, args, args_repr, kwargs, kwargs_repr, then result,
+result_repr, exception."""
+_CALL, _OUTCOME = slice(0, 5), slice(5, 8)
 
 
 class Changes:
@@ -63,16 +62,29 @@ class Changes:
         self._added: list[tuple[int, str]] = []
         self._removed: list[tuple[int, str]] = []
 
-    def change(self, seq: int, old: Texts | None, new: Texts | None) -> None:
-        """The task at `seq` had those texts (None: it was not there) and now has these."""
-        before, after = old or ("", ""), new or ("", "")
-        # A text's place: the task's, doubled, and one more for the outcome.
-        for place, was, becomes in zip((seq * 2, seq * 2 + 1), before, after, strict=True):
-            if was != becomes:
-                if was:
-                    self._removed.append((place, was))
-                if becomes:
-                    self._added.append((place, becomes))
+    def change(self, seq: int, task_id: str, old: Searched | None, new: Searched | None) -> None:
+        """The task had that to look through (None: it was not there) and now has this.
+
+        A text's place is the task's, doubled, and one more for the outcome.
+        """
+        if old is None or new is None or old[_CALL] != new[_CALL]:
+            self._change(
+                seq * 2,
+                "" if old is None else call_text(task_id, *old[_CALL]),
+                "" if new is None else call_text(task_id, *new[_CALL]),
+            )
+        self._change(
+            seq * 2 + 1,
+            "" if old is None else outcome_text(*old[_OUTCOME]),
+            "" if new is None else outcome_text(*new[_OUTCOME]),
+        )
+
+    def _change(self, place: int, was: str, becomes: str) -> None:
+        if was != becomes:
+            if was:
+                self._removed.append((place, was))
+            if becomes:
+                self._added.append((place, becomes))
 
     def write(self, connection: Connection) -> None:
         """Writes them, in the transaction of the rows."""

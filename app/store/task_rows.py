@@ -1,15 +1,15 @@
 """Tasks written: new ones inserted, known ones updated, the text index kept in step."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from random import randrange
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete
+from sqlalchemy import Connection, delete
 
-from app.domain.filters import call_text, outcome_text
 from app.domain.tasks import SEQ_SHIFT, Task
 from app.store.labels import Kind, Numbers
+from app.store.lookups import look_up
 from app.store.rows import (
     COLUMNS,
     HEAD,
@@ -26,10 +26,7 @@ from app.store.rows import (
     within,
 )
 from app.store.schema import STATE_CODES, task_values, tasks
-from app.store.search import Changes, Texts
-
-LOOKED_UP = 400
-"""Ids of one look-up: a statement of a length that SQLite and PostgreSQL both like."""
+from app.store.search import Changes, Searched
 
 FURTHEST = 1 << (SEQ_SHIFT + 10)
 """How far a task moves at most at a step when its place is taken: about a millisecond."""
@@ -73,7 +70,7 @@ class _Known(NamedTuple):
     id: str
     seq: int
     state: int
-    searched: Several
+    searched: Searched
 
 
 def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None:
@@ -95,13 +92,12 @@ def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None
         states[cells[_STATE]] += 1
         if present is None:
             added.append(cells)
-            changes.change(task.seq, None, _texts(task_id, searched))
+            changes.change(task.seq, task_id, None, searched)
             continue
         states[present.state] -= 1
         changed.append((*cells[_STATE:], task.seq))
         if present.searched != searched:
-            old = _texts(task_id, present.searched)
-            changes.change(task.seq, old, _texts(task_id, searched))
+            changes.change(task.seq, task_id, present.searched, searched)
     for statement, rows in ((_INSERT, added), (_UPDATE, changed), (_PUT_VALUE, outside)):
         if rows:
             connection.exec_driver_sql(statement, rows)
@@ -109,7 +105,7 @@ def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None
     _count(connection, states)
 
 
-def _searched(task: Task, cells: Cells) -> Several:
+def _searched(task: Task, cells: Cells) -> Searched:
     return (
         clean(task.name, ID_LENGTH),
         cells[_ARGS],
@@ -122,14 +118,6 @@ def _searched(task: Task, cells: Cells) -> Several:
     )
 
 
-def _texts(task_id: str, searched: Several) -> Texts:
-    name, args, args_repr, kwargs, kwargs_repr, result, result_repr, exception = searched
-    return Texts(
-        call_text(task_id, name, args, args_repr, kwargs, kwargs_repr),
-        outcome_text(result, result_repr, exception),
-    )
-
-
 def remove_before(connection: Connection, place: int, limit: int) -> int:
     """Deletes at most `limit` tasks before a place, oldest first; how many there were."""
     rows = connection.exec_driver_sql(_OLDEST, (place, limit))
@@ -138,7 +126,7 @@ def remove_before(connection: Connection, place: int, limit: int) -> int:
         return 0
     changes, states = Changes(), Counter[int]()
     for task in known:
-        changes.change(task.seq, _texts(task.id, task.searched), None)
+        changes.change(task.seq, task.id, task.searched, None)
         states[task.state] -= 1
     changes.write(connection)
     _count(connection, states)
@@ -154,24 +142,18 @@ def _count(connection: Connection, states: Counter[int]) -> None:
 
 
 def _known(connection: Connection, ids: list[str]) -> dict[str, _Known]:
-    return {row[0]: _as_known(row) for row in _look_up(connection, _KNOWN, ids)}
+    return {row[0]: _as_known(row) for row in look_up(connection, _KNOWN, ids)}
 
 
 def _as_known(row: Sequence[Any]) -> _Known:
     return _Known(row[0], row[1], row[2], tuple(row[3:]))
 
 
-def _look_up(connection: Connection, statement: str, values: Sequence[Any]) -> Iterator[Row[Any]]:
-    for at in range(0, len(values), LOOKED_UP):
-        some = tuple(values[at : at + LOOKED_UP])
-        yield from connection.exec_driver_sql(statement.format(", ".join("?" * len(some))), some)
-
-
 def _make_room(connection: Connection, new: list[Task]) -> None:
     """Moves new tasks whose place is taken, in the store or among them, to the next free one."""
     for task in new:
         task.seq = within(task.seq)
-    taken = {row[0] for row in _look_up(connection, _TAKEN, [task.seq for task in new])}
+    taken = {row[0] for row in look_up(connection, _TAKEN, [task.seq for task in new])}
     for task in new:
         reach = 1
         collided = task.seq in taken
@@ -179,7 +161,7 @@ def _make_room(connection: Connection, new: list[Task]) -> None:
             # Twice as far at each step, as thousands may share one moment of a coarse clock.
             reach = min(max(2, reach * 2), FURTHEST)
             task.seq += randrange(1, reach)  # noqa: S311
-            collided = task.seq in taken or any(_look_up(connection, _TAKEN, [task.seq]))
+            collided = task.seq in taken or any(look_up(connection, _TAKEN, [task.seq]))
         taken.add(task.seq)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select, union_all
 from app.domain.tasks import Task
 from app.store.database import Database
 from app.store.labels import Kind, suggest
+from app.store.lookups import LOOKED_UP, look_up
 from app.store.pages import MAX_PAGE, Page, count_newer, page
 from app.store.rollups import counts
 from app.store.schema import OPEN_CODES, tasks
@@ -28,8 +29,7 @@ __all__ = [
     "workers",
 ]
 
-LOOKED_UP = 400
-"""Ids of one look-up: a statement of a length that SQLite and PostgreSQL both like."""
+_KNOWN = "SELECT id FROM tasks WHERE id IN ({})"
 
 
 def get(db: Database, task_id: str) -> Task | None:
@@ -41,8 +41,10 @@ def get_many(db: Database, ids: Sequence[str]) -> dict[str, Task]:
     """All that is known of each task that is known, by id."""
     found: dict[str, Task] = {}
     with db.reading() as connection:
-        for at in range(0, len(ids), LOOKED_UP):
-            query = WHOLE.where(tasks.c.id.in_(ids[at : at + LOOKED_UP]))
+        # Of the many that the recorder asks for in a storm, hardly one was heard of before.
+        known = [row[0] for row in look_up(connection, _KNOWN, ids)] if len(ids) > 1 else ids
+        for at in range(0, len(known), LOOKED_UP):
+            query = WHOLE.where(tasks.c.id.in_(known[at : at + LOOKED_UP]))
             found |= {task.id: task for task in read_whole(connection, query)}
     return found
 
