@@ -13,10 +13,9 @@ from fastapi import FastAPI
 from app.broker.connection import connect
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
-from app.domain.errors import BadSetting
 from app.feed.tail import Tail
 from app.operations.operations import Operations
-from app.settings import Settings, is_loopback
+from app.settings import Settings, check_openness, is_loopback
 from app.store.database import Database
 from app.web import api_routes, security
 from app.web.errors import install_errors
@@ -56,15 +55,6 @@ def create_app(settings: Settings) -> FastAPI:
     install_errors(app, install_pages(app), always)
     _install_security(app, settings)
     return app
-
-
-def check_openness(settings: Settings) -> None:
-    """Raises BadSetting where other machines could reach us without a login, unasked for."""
-    if settings.auth == "none" and not settings.allow_open and not is_loopback(settings.host):
-        raise BadSetting(
-            f"UMBEL_HOST is {settings.host}, which other machines can reach, and there is no "
-            "login: set UMBEL_ALLOW_OPEN=yes if that is what you want, or use 127.0.0.1."
-        )
 
 
 def _install_security(app: FastAPI, settings: Settings) -> None:

