@@ -59,7 +59,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _install_security(app: FastAPI, settings: Settings) -> None:
     names = security.known_names(settings.host, settings.allowed_hosts)
-    app.add_middleware(security.Gate, names=names, addresses=not is_loopback(settings.host))
+    app.add_middleware(
+        security.Gate,
+        names=names,
+        addresses=not is_loopback(settings.host),
+        direct=api_routes.DIRECT,
+    )
 
 
 def _lifespan(settings: Settings, transport: Transport) -> Any:

@@ -7,12 +7,15 @@ from app.web import docs, follow, metrics, stream
 from app.web.api import fleet, health, stats, submit, tasks
 from app.web.openapi import install_openapi
 
+DIRECT = submit.DIRECT
+"""Endpoints by path that are fit to be reached past the framework's layers."""
+
 
 def install(app: FastAPI) -> None:
     """Adds the REST API, the event streams, health, metrics and their documentation."""
     app.router.routes.extend(submit.ROUTES)  # first, for most requests of a busy site are these
     app.router.routes.append(Route("/events", stream.EventStream(), methods=["GET"]))
     # `follow` before `tasks`, for a task's id may hold a slash and so anything.
-    for part in (submit, follow, tasks, fleet, stats, health, metrics, docs):
+    for part in (follow, tasks, fleet, stats, health, metrics, docs):
         app.include_router(part.router)
     install_openapi(app, {**submit.DOCUMENT, "/events": stream.DOCUMENT})

@@ -120,6 +120,11 @@ def describe(path: str, error: UmbelError) -> tuple[Problem, dict[str, str]]:
     return found, headers
 
 
+def refusal(path: str, error: UmbelError) -> Response:
+    """The answer to a program whose request met an error of ours."""
+    return render(*describe(path, error))
+
+
 def install_errors(
     app: FastAPI, page: PageMaker | None = None, always: Mapping[str, str] | None = None
 ) -> None:

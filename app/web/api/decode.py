@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 
 import msgspec
 from msgspec import DecodeError, Struct, UnsetType, ValidationError
-from starlette.requests import Request
+from starlette.types import Receive, Scope
 
 from app.domain.errors import BadInput, FieldError
 from app.domain.events import Json
@@ -44,9 +44,16 @@ _PHRASES = (
 _MISSING = object()
 
 
-async def read_body(request: Request, kind: type[T]) -> T:
-    """The request's body as one of `bodies`. Raises BadInput, naming the field, or TooLarge."""
-    return decode(await request.body(), kind)
+async def read_body(receive: Receive) -> bytes | None:
+    """The request's body; None where nobody waits for the answer any more. Raises TooLarge."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
 
 
 def decode(data: bytes, kind: type[T]) -> T:
@@ -65,14 +72,18 @@ def decode(data: bytes, kind: type[T]) -> T:
         raise _invalid(f"is not valid JSON ({error})" if data else "is empty") from None
 
 
-def idempotency_key(request: Request) -> str | None:
+def idempotency_key(scope: Scope) -> str | None:
     """The Idempotency-Key header. Raises BadInput for one that can't be used."""
-    key = request.headers.get("idempotency-key")
-    if key is not None and not _KEY.match(key):
-        allowed = f"1 to {KEY_LIMIT} visible ASCII characters"
-        error = FieldError(("header", "Idempotency-Key"), f"is {_shown(key)}; allowed: {allowed}")
-        raise BadInput("The idempotency key can't be used.", (error,))
-    return key
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            key: str = value.decode("latin-1")
+            if not _KEY.match(key):
+                allowed = f"1 to {KEY_LIMIT} visible ASCII characters"
+                loc = ("header", "Idempotency-Key")
+                error = FieldError(loc, f"is {_shown(key)}; allowed: {allowed}")
+                raise BadInput("The idempotency key can't be used.", (error,))
+            return key
+    return None
 
 
 def json_text(

@@ -1,25 +1,24 @@
 """Submitting tasks: the three samples by their own names, any task, and many at once."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.broker.message import Submission
-from app.domain.errors import BadInput, FieldError
+from app.domain.errors import BadInput, FieldError, UmbelError
 from app.domain.tasks import TaskState
 from app.operations.actor import Actor
 from app.web.api.answers import Submitted, SubmittedBatch, links_of
 from app.web.api.bodies import Add, Batch, Delay, Long, Process, Submit
 from app.web.api.decode import decode, idempotency_key, json_text, read_body
+from app.web.errors import refusal
 from app.web.openapi import Documented, documented, header, operation
-from app.web.state import of_scope, umbel_of
+from app.web.state import of_scope
 
 ADD = "worker.tasks.add"
 LONG = "worker.tasks.long_task"
@@ -33,34 +32,39 @@ IDEMPOTENCY = header(
     {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
 )
 LOCATION = {"Location": "Where the task is read"}
+Headers = tuple[tuple[bytes, bytes], ...]
 PROBLEMS = (409, 413, 422, 503)
 
-router = APIRouter(tags=["submit"])
 T = TypeVar("T")
+Act = Callable[[Scope, T, str | None], Awaitable[tuple[bytes, Headers]]]
+"""Sends what a decoded body asks for; the answer's body and the headers that it has besides."""
+
 _encode = msgspec.json.Encoder().encode
 
 
 class SubmitEndpoint(Generic[T]):
-    """Takes one kind of body and sends the task that it asks for.
+    """Takes one kind of body and sends the task, or the tasks, that it asks for.
 
-    A plain ASGI endpoint: the framework's layers for one request cost as much as sending does.
+    A plain ASGI endpoint that needs nothing around it, for the framework's layers for one
+    request cost as much as sending does: it makes problem documents of its errors by itself.
     """
 
-    def __init__(self, path: str, kind: type[T], make: Callable[[T], Submission]) -> None:
+    def __init__(self, path: str, kind: type[T], act: Act[T]) -> None:
         self.path = path
         self.kind = kind
-        self._make = make
+        self._act = act
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        key = idempotency_key(request)
-        wanted = self._make(decode(await request.body(), self.kind))
-        published = await of_scope(scope).operations.submit(actor_of(scope), wanted, key)
-        task_id = published.task_ids[0]
-        links = links_of(task_id)
-        body = _encode(Submitted(task_id, TaskState.PENDING.value, links))
-        location = (b"location", links.self_.encode())
-        headers = [CONTENT_TYPE, location, (b"content-length", b"%d" % len(body))]
+        try:
+            key = idempotency_key(scope)
+            data = await read_body(receive)
+            if data is None:
+                return
+            body, more = await self._act(scope, decode(data, self.kind), key)
+        except UmbelError as error:
+            await refusal(scope["path"], error)(scope, receive, send)
+            return
+        headers = [CONTENT_TYPE, *more, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -73,12 +77,37 @@ class SubmitEndpoint(Generic[T]):
         told = documented(
             summary,
             body=self.kind,
-            answers={202: Submitted},
+            answers={202: SubmittedBatch if self.kind is Batch else Submitted},
             problems=PROBLEMS,
             parameters=[IDEMPOTENCY],
-            headers=LOCATION,
+            headers=None if self.kind is Batch else LOCATION,
         )
         return operation("submit", description, told)
+
+
+def sending(make: Callable[[T], Submission]) -> Act[T]:
+    """Sends the one task that `make` makes of a body."""
+
+    async def act(scope: Scope, body: T, key: str | None) -> tuple[bytes, Headers]:
+        operations = of_scope(scope).operations
+        published = await operations.submit(actor_of(scope), make(body), key)
+        task_id = published.task_ids[0]
+        links = links_of(task_id)
+        answer = _encode(Submitted(task_id, TaskState.PENDING.value, links))
+        return answer, ((b"location", links.self_.encode()),)
+
+    return act
+
+
+async def send_batch(scope: Scope, body: Batch, key: str | None) -> tuple[bytes, Headers]:
+    """All are checked, then all are sent in order; or none is."""
+    now = time.time()
+    submissions = [
+        submission(one, ("body", "tasks", number), now) for number, one in enumerate(body.tasks)
+    ]
+    operations = of_scope(scope).operations
+    published = await operations.submit_batch(actor_of(scope), submissions, key)
+    return _encode(SubmittedBatch(published.task_ids, len(published.task_ids))), ()
 
 
 def _add(body: Add) -> Submission:
@@ -98,48 +127,34 @@ def _any(body: Submit) -> Submission:
 
 
 _ENDPOINTS: tuple[tuple[SubmitEndpoint[Any], str, str], ...] = (
-    (SubmitEndpoint("/tasks/add", Add, _add), "Add two numbers", f"Sends `{ADD}`."),
-    (SubmitEndpoint("/tasks/long", Long, _long), "Sleep, with progress", f"Sends `{LONG}`."),
+    (SubmitEndpoint("/tasks/add", Add, sending(_add)), "Add two numbers", f"Sends `{ADD}`."),
     (
-        SubmitEndpoint("/tasks/process", Process, _process),
+        SubmitEndpoint("/tasks/long", Long, sending(_long)),
+        "Sleep, with progress",
+        f"Sends `{LONG}`.",
+    ),
+    (
+        SubmitEndpoint("/tasks/process", Process, sending(_process)),
         "Describe numbers",
         f"Sends `{PROCESS}`.",
     ),
     (
-        SubmitEndpoint("/tasks", Submit, _any),
+        SubmitEndpoint("/tasks", Submit, sending(_any)),
         "Submit any registered task",
         "The name and the arguments are checked against what online workers have registered.",
     ),
+    (
+        SubmitEndpoint("/tasks/batch", Batch, send_batch),
+        "Submit many tasks at once",
+        "All are checked, then all are sent in order; or none is.",
+    ),
 )
 ROUTES = [endpoint.route() for endpoint, _, _ in _ENDPOINTS]
+DIRECT = {endpoint.path: endpoint for endpoint, _, _ in _ENDPOINTS}
 DOCUMENT = {
     endpoint.path: {"post": endpoint.document(summary, description)}
     for endpoint, summary, description in _ENDPOINTS
 }
-
-
-@router.post(
-    "/tasks/batch",
-    **documented(
-        "Submit many tasks at once",
-        body=Batch,
-        answers={202: SubmittedBatch},
-        problems=PROBLEMS,
-        parameters=[IDEMPOTENCY],
-    ),
-)
-async def submit_batch(request: Request) -> Response:
-    """All are checked, then all are sent in order; or none is."""
-    key = idempotency_key(request)
-    body = await read_body(request, Batch)
-    now = time.time()
-    submissions = [
-        submission(one, ("body", "tasks", number), now) for number, one in enumerate(body.tasks)
-    ]
-    umbel = umbel_of(request)
-    published = await umbel.operations.submit_batch(actor_of(request.scope), submissions, key)
-    answer = SubmittedBatch(published.task_ids, len(published.task_ids))
-    return Response(_encode(answer), 202, media_type=JSON)
 
 
 def submission(body: Submit, loc: Sequence[str | int], now: float) -> Submission:

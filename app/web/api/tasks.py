@@ -129,7 +129,7 @@ async def revoke_task(
 async def retry_task(request: Request, task_id: TaskId) -> Response:
     """Sends a new task with the same arguments, or with those given; the two know each other."""
     umbel = umbel_of(request)
-    key = idempotency_key(request)
+    key = idempotency_key(request.scope)
     data = await request.body()
     changes = _changes(decode(data, Retry) if data.strip() else Retry(), time.time())
     await find_task(umbel, task_id)
