@@ -8,13 +8,29 @@ whoever says so; `heard_at` is when we heard it, by ours. A JSON value is kept a
 that it came as, so that big integers and the order of keys stay exactly as they were.
 """
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as event
+else:
+    T = TypeVar("T")
+
+    def event(*, frozen: bool, slots: bool) -> Callable[[type[T]], type[T]]:
+        """A dataclass that mypy alone keeps from being changed.
+
+        Were it frozen at run time too, building one would take several times as long, and
+        one is built for each event that is heard.
+        """
+        return dataclasses.dataclass(slots=slots, unsafe_hash=frozen)
+
 
 Json = str
 """A JSON document as text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskSent:
     """A producer put a message on a queue (`task-sent`; the only event that names the queue)."""
 
@@ -37,7 +53,7 @@ class TaskSent:
     retry_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskReceived:
     """A worker took the message off its queue (`task-received`). An ETA task is received early."""
 
@@ -55,7 +71,7 @@ class TaskReceived:
     parent_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskStarted:
     """A pool process began to run it."""
 
@@ -65,7 +81,7 @@ class TaskStarted:
     worker: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskProgressed:
     """The task says how far it is: `update_state`, or a custom event such as `task-progress`.
 
@@ -82,7 +98,7 @@ class TaskProgressed:
     custom_state: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskSucceeded:
     """`task-succeeded`: carries the shortened repr of what was returned, never the value."""
 
@@ -94,7 +110,7 @@ class TaskSucceeded:
     runtime: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskFailed:
     """`task-failed`."""
 
@@ -106,7 +122,7 @@ class TaskFailed:
     traceback: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskRetried:
     """`task-retried`: this attempt failed and another will follow. It does not say which one."""
 
@@ -118,7 +134,7 @@ class TaskRetried:
     traceback: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskRejected:
     """`task-rejected`: given back to the broker, to be queued again or dropped."""
 
@@ -129,7 +145,7 @@ class TaskRejected:
     requeue: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskRevoked:
     """`task-revoked`: dropped unrun, expired, or ended while it ran."""
 
@@ -142,7 +158,7 @@ class TaskRevoked:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskCancelled:
     """`task-cancelled` (Celery 5.7): a worker that is shutting down let go of a running task."""
 
@@ -152,7 +168,7 @@ class TaskCancelled:
     worker: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class ResultStored:
     """The result backend has a new state, with the true value where there is one.
 
@@ -184,7 +200,7 @@ class ResultStored:
     group_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class TaskFound:
     """A look at the broker found it: waiting in a queue, or held or run by a worker.
 
@@ -213,7 +229,7 @@ class TaskFound:
     group_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class WorkerHeartbeat:
     """`worker-online`, `worker-heartbeat`: it lives. Counts are None where it did not say."""
 
@@ -229,7 +245,7 @@ class WorkerHeartbeat:
     software: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class WorkerOffline:
     """`worker-offline`: it is shutting down; what it runs may still end after this."""
 
@@ -238,7 +254,7 @@ class WorkerOffline:
     heard_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class WorkerLost:
     """It fell silent, and did not answer a ping either. Found by us, said by nobody."""
 
@@ -247,7 +263,7 @@ class WorkerLost:
     heard_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class WorkerReported:
     """What a worker answered when asked: pool, queues, tasks that it has registered.
 
@@ -266,7 +282,7 @@ class WorkerReported:
     catalog: tuple[tuple[str, Json | None], ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@event(frozen=True, slots=True)
 class QueueMeasured:
     """A queue as the broker has it now. `depths` is (priority step, messages) for each list.
 

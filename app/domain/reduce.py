@@ -15,7 +15,6 @@ order of arrival. The rules, each held by a case in `tests/domain/test_reduce.py
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -207,7 +206,7 @@ def _ran_for(task: Task, at: float, runtime: float) -> None:
     for place in range(len(task.transitions) - 1, -1, -1):
         step = task.transitions[place]
         if step.state is SUCCESS:
-            task.transitions[place] = replace(step, at=at)
+            task.transitions[place] = step._replace(at=at)
             break
     began = at - runtime
     if task.started_at is None or began < task.started_at:

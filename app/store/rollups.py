@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 
@@ -16,8 +16,7 @@ MINUTE = 60
 _LAST_MINUTE = 32_503_680_000
 
 
-@dataclass(frozen=True, slots=True)
-class TallyKey:
+class TallyKey(NamedTuple):
     """What is counted together. `minute` is its first second since the epoch: see `minute_of`."""
 
     minute: int

@@ -92,8 +92,7 @@ def steps_text(transitions: list[Transition]) -> str:
         latest = transitions[_FIRST_STEPS - TRANSITIONS_LIMIT :]
         transitions = transitions[:_FIRST_STEPS] + latest
     try:
-        rows = [(step.state, step.at, step.worker, step.attempt, step.note) for step in transitions]
-        text = _encode(rows).decode()
+        text = _encode(transitions).decode()
         if len(text) <= TEXT_LIMIT:
             return text
     except UnicodeEncodeError:
