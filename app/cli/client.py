@@ -98,7 +98,8 @@ class Client:
                         place.last_id = event.id
                     if event.event == "bye":
                         break
-                    yield event
+                    if event.data:  # without data it is only the stream's word to the reader
+                        yield event
                 else:
                     if not endless:
                         return

@@ -191,6 +191,13 @@ def test_long_texts_are_shortened_and_names_stay_on_one_line() -> None:
     assert len(sent.args_repr) == texts.REPR_LIMIT
 
 
+def test_a_task_that_failed_with_five_megabytes_has_failed() -> None:
+    text = "<i>\n" * (5 << 18)
+    found = translated(task_event("task-failed", exception=text, traceback=f"Traceback: {text}"))
+    assert isinstance(found, TaskFailed)
+    assert_fit([found])
+
+
 def test_evil_texts_come_out_printable_and_encodable() -> None:
     found = heard(
         envelope(

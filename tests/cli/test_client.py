@@ -113,6 +113,17 @@ def test_tail_goes_on_where_it_was_cut(script: Script) -> None:
     assert parse_qs(urlsplit(script.asked[0][0]).query) == {"name": ["a*", "b"], "types": ["task"]}
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_what_a_stream_says_of_itself_is_not_printed(script: Script, more: tuple[str, ...]) -> None:
+    answers = [["retry: 1500", frame(1, "SUCCESS")]]
+    script.answer = lambda asked: (
+        asked.stream(*answers.pop()) if answers else asked.json({"detail": "No more."}, 404)
+    )
+    _, out, _ = umbel("tail", *more)
+    assert len(out.splitlines()) == 1
+    assert "SUCCESS" in out
+
+
 def test_a_gap_is_said_on_standard_error_and_not_among_the_data(script: Script) -> None:
     def answer(asked: Asked) -> None:
         if "Last-Event-ID" in asked.headers:
