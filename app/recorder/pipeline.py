@@ -38,8 +38,15 @@ from app.store.writer import Batch
 
 TICK_SECONDS = 0.05
 """Changes of one task within a tick are one change: people see 20 a second as at once."""
+STORM = 2_000
+"""Messages a second from which on ticks are longer: more tasks then change twice within one,
+which is a row with its indexes and an announcement less."""
+STORM_TICK_SECONDS = 0.25
+"""Live pages are not drawn more often either."""
 MESSAGES_AT_ONCE = 2_000
-"""Messages of one tick in a storm; more would keep readers waiting for one big transaction."""
+"""Messages translated before others get a turn: some 20 ms."""
+MESSAGES_OF_A_TICK = 6_000
+"""In a storm that we are behind of; more would keep readers waiting for one big transaction."""
 EVENTS_AT_ONCE = 5_000
 """The same for what a look around has found."""
 GAP = "changes were lost between the store and the feed"
@@ -109,12 +116,16 @@ class Pipeline:
 
     async def run(self) -> None:
         """Works until `finish`. Raises LeaseLost."""
+        before = time.monotonic()
         while not self._finishing:
             await self._backlog.filled.wait()
             began = time.monotonic()
-            await self.tick()
+            messages = await self.tick()
             if len(self._backlog) < MESSAGES_AT_ONCE:
-                await asyncio.sleep(max(0.0, began + TICK_SECONDS - time.monotonic()))
+                storms = messages > STORM * (began - before)
+                length = STORM_TICK_SECONDS if storms else TICK_SECONDS
+                await asyncio.sleep(max(0.0, began + length - time.monotonic()))
+            before = began
         while len(self._backlog) or self._told:
             await self.tick()
         self._finished.set()
@@ -125,11 +136,11 @@ class Pipeline:
         self._backlog.filled.set()
         await self._finished.wait()
 
-    async def tick(self) -> None:
-        """One round."""
+    async def tick(self) -> int:
+        """One round; how many messages it took."""
         self._figures.lag = self._waited()
         told, kept = self._told.popleft() if self._told else ((), None)
-        events = self._translate(self._backlog.take(MESSAGES_AT_ONCE))
+        events, messages = await self._hear()
         events += told
         if not (len(self._backlog) or self._told):
             self._backlog.filled.clear()
@@ -137,21 +148,29 @@ class Pipeline:
         await self._take(events)
         if kept is not None and not kept.done():
             kept.set_result(None)
+        return messages
 
     def _waited(self) -> float:
         oldest = self._backlog.oldest_at
         return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
+    async def _hear(self) -> tuple[list[Event], int]:
+        """Step 2 for all that waits, up to a tick's limit; how many messages that was."""
+        events: list[Event] = []
+        messages = 0
+        while messages < MESSAGES_OF_A_TICK and (heard := self._backlog.take(MESSAGES_AT_ONCE)):
+            events += self._translate(heard)
+            messages += len(heard)
+            await asyncio.sleep(0)
+        return events, messages
+
     def _translate(self, heard: list[Heard]) -> list[Event]:
-        """Step 2."""
-        if not heard:
-            return []
         translation = translate(heard, self._transport)
         self._figures.events += len(translation.events)
         self._figures.malformed.update(translation.reasons)
         if cut := [event.task_id for event in translation.events if _is_cut(event)]:  # type: ignore[union-attr]
             self.on_cut(cut)
-        return list(translation.events)
+        return translation.events
 
     def _note_dropped(self) -> None:
         if dropped := self._backlog.take_dropped():
