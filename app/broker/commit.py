@@ -31,6 +31,8 @@ from app.domain.errors import BrokerUnavailable
 
 LATE_ANSWER = 0.1
 """Seconds left for an answer that is here already, but not read by a busy process yet."""
+LEAST_PATIENCE = 0.3
+"""Seconds that a look whether Redis answers may take, however long it was until it was made."""
 GROUP_LIMIT = 256
 """Scripts written at once; more would make the first of them wait for the last."""
 WRITTEN_AT_ONCE = 256 * 1024
@@ -82,6 +84,17 @@ class GroupCommit:
             return await errand.outcome
         finally:
             timer.cancel()
+
+    async def check(self, since: float) -> None:
+        """Raises BrokerUnavailable where Redis does not answer now: within the time of a request
+        that came at `since` (of our monotonic clock), before much is prepared for it."""
+        left = since + ANSWERED_WITHIN - time.monotonic()
+        try:
+            async with asyncio.timeout(max(left, LEAST_PATIENCE)):
+                await self._redis.ping()
+        except (RedisError, OSError, EOFError) as error:
+            cause = f"does not answer ({type(error).__name__})"
+            raise self._refusal(f"{cause}: {UNSENT}") from None
 
     def _expire(self, errand: Errand, at_last: bool) -> None:
         left = errand.answer_by - time.monotonic()

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from app.domain.errors import BrokerUnavailable
 
-SENT_WITHIN = 1.2
+SENT_WITHIN = 1.0
 """Seconds after which Redis may no longer carry out what was asked."""
-ANSWERED_WITHIN = 1.6
+ANSWERED_WITHIN = 1.4
 """Seconds after which we say that it was not sent: later than `SENT_WITHIN` by more than two
-clocks drift apart between two looks at Redis's, sooner than the 2 s that a person is promised."""
+clocks drift apart between two looks at Redis's; of the 2 s that a person is promised, the rest
+is for a busy machine to read the request and to answer it."""
 LARGE = 256 * 1024
 """Bytes from which an errand goes alone, after a look whether Redis answers at all, and is given
 time by its size: so a frozen Redis is noticed just as soon, and a busy one is not taken for it."""

@@ -54,6 +54,11 @@ class Publisher:
         """Let go of the connection. Calls on their way are told that nothing was sent."""
         await self._commit.close()
 
+    async def check(self, since: float) -> None:
+        """Look whether Redis answers, before much is prepared for a request that came at `since`
+        (of the monotonic clock). Raises BrokerUnavailable within 2 s of that."""
+        await self._commit.check(since)
+
     async def publish(
         self,
         submissions: Sequence[Submission],
@@ -87,7 +92,7 @@ class Publisher:
         queues: dict[str, list[bytes]] = {}
         for one in written:
             queues.setdefault(one.queue_key, []).append(one.message)
-        events = self._events(written)
+        events = self._events(written, _tag(seed))
         key, fingerprint = map(_digest, idempotency) if idempotency else ("", "")
         arguments: list[bytes | str] = [key, fingerprint, seed.hex()]
         arguments += [str(len(events)), str(len(written))]
@@ -99,7 +104,7 @@ class Publisher:
         return Errand((*own, *queues), arguments, sum(map(len, arguments)))
 
     async def _write(self, submissions: Sequence[Submission], seed: bytes) -> list[Written]:
-        tag = _uuid(os.urandom(16).hex())[:24]
+        tag = _tag(seed)
         written: list[Written] = []
         for number, (given, task_id) in enumerate(
             zip(submissions, _ids(submissions, seed), strict=True)
@@ -114,16 +119,15 @@ class Publisher:
                 raise BadInput(f"Task {number} of {given.name!r} can't be sent: {error}.") from None
         return written
 
-    def _events(self, written: Sequence[Written]) -> list[tuple[str, bytes]]:
+    def _events(self, written: Sequence[Written], tag: str) -> list[tuple[str, bytes]]:
         """Channel and payload: one `task-sent`, or `task-multi` lists of many."""
-        tag = _uuid(os.urandom(16).hex())[:24]
         if len(written) == 1:
             kind, bodies = "task-sent", [written[0].event]
         else:
             kind, bodies = "task-multi", list(_lists(one.event for one in written))
         return [
             (self._channels[kind], self._writer.envelope(body, kind, f"{tag}{number:012x}"))
-            for number, body in enumerate(bodies)
+            for number, body in enumerate(bodies, len(written))
         ]
 
 
@@ -156,6 +160,11 @@ def _ids(submissions: Sequence[Submission], seed: bytes) -> Iterable[str]:
 def _uuid(text: str) -> str:
     """32 random hexadecimal digits as a UUID of version 4, which is what Celery's ids are."""
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
+
+
+def _tag(seed: bytes) -> str:
+    """What the delivery tags of one call begin with; the number of the message ends them."""
+    return _uuid(seed.hex())[:24]
 
 
 def _digest(text: str) -> str:

@@ -3,6 +3,7 @@
 A command never edits what is believed of a task; only the events that follow do.
 """
 
+import time
 from collections.abc import Sequence
 
 from redis.asyncio import Redis
@@ -49,26 +50,28 @@ class Operations:
         self, actor: Actor, submission: Submission, idempotency_key: str | None = None
     ) -> Published:
         """Send one task. Raises BadInput, UnknownTaskName, Conflict, Unavailable."""
+        since = time.monotonic()
         await check_all([submission], await self._catalog.get(), batch=False)
         return await perform(
             self._db,
             self._run,
             actor,
             Action.SUBMIT,
-            lambda: self._publish([submission], idempotency_key),
+            lambda: self._publish([submission], idempotency_key, since),
         )
 
     async def submit_batch(
         self, actor: Actor, submissions: Sequence[Submission], idempotency_key: str | None = None
     ) -> Published:
         """Send tasks in order, all or none. Raises as `submit` does."""
+        since = time.monotonic()
         await check_all(submissions, await self._catalog.get(), batch=True)
         return await perform(
             self._db,
             self._run,
             actor,
             Action.SUBMIT_BATCH,
-            lambda: self._publish(submissions, idempotency_key),
+            lambda: self._publish(submissions, idempotency_key, since),
             detail={"tasks": len(submissions)},
         )
 
@@ -104,6 +107,7 @@ class Operations:
     ) -> Published:
         """Run a task again as a new one. Raises NotFound, BadInput, Unavailable, and Conflict
         where its true arguments are not known and none were given."""
+        since = time.monotonic()
         changes = changes or Changes()
         submission = again(await self._find_whole(task_id), changes)
         catalog = await self._catalog.get()
@@ -115,13 +119,18 @@ class Operations:
             self._run,
             actor,
             Action.RETRY,
-            lambda: self._publish([submission], idempotency_key),
+            lambda: self._publish([submission], idempotency_key, since),
             target=task_id,
             detail={"name": submission.name, "given": told},
         )
 
-    async def _publish(self, submissions: Sequence[Submission], key: str | None) -> Published:
-        await self._check_ids(submissions, key)
+    async def _publish(
+        self, submissions: Sequence[Submission], key: str | None, since: float
+    ) -> Published:
+        if len(submissions) != 1 or submissions[0].task_id is not None:
+            # It takes more than to send one: whoever waits is told in time that it is in vain.
+            await self._publisher.check(since)
+            await self._check_ids(submissions, key)
         idempotency = None if key is None else (key, fingerprint(submissions))
         return await self._publisher.publish(submissions, idempotency=idempotency)
 
