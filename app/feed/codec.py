@@ -192,9 +192,10 @@ def _encode(
         error = "null"
     else:
         error = _quote(_cut(exception) if value is _short else exception)
+    own = _id(task.id)
     path = task_path(task.id)
     printed = _TASK % (
-        _id(task.id),
+        own,
         _name(task.name),
         task.state,
         "null" if task.custom_state is None else _name(task.custom_state),
@@ -219,7 +220,7 @@ def _encode(
         _seconds(task.wait),
         _seconds(task.runtime),
         _progress(task),
-        "null" if task.root_id is None else _id(task.root_id),
+        own if task.root_id == task.id else "null" if task.root_id is None else _id(task.root_id),
         "null" if task.parent_id is None else _id(task.parent_id),
         "null" if task.group_id is None else _id(task.group_id),
         "null" if task.retry_of is None else _id(task.retry_of),

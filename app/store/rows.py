@@ -58,8 +58,8 @@ def clean(text: str | None, limit: int) -> str | None:
 
 def small(number: int | None) -> int | None:
     """A number that fits 32 bits; the nearest that does."""
-    if number is None:
-        return None
+    if number is None or -_LARGEST <= number <= _LARGEST:
+        return number
     return max(-_LARGEST, min(int(number), _LARGEST))
 
 
