@@ -79,6 +79,17 @@ def read_reports(
             )
 
 
+def read_pid(stats: Json) -> int | None:
+    """The process that a worker's `stats` come from."""
+    said = _document(stats)
+    return texts.count(repair(Stats, said if isinstance(said, dict) else {}, Counter()).pid)
+
+
+def is_refusal(answer: Json) -> bool:
+    """The worker could not answer, as one that does not know the question."""
+    return _document(answer) is None
+
+
 def read_held(active: Asked, reserved: Asked, scheduled: Asked, at: float) -> Iterator[TaskFound]:
     """The tasks that workers run, have fetched, or keep until their ETA."""
     for worker, given in _each(active):

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from app.broker.answers import read_held, read_reports
+from app.broker.answers import is_refusal, read_held, read_pid, read_reports
 from app.broker.connection import reading
 from app.broker.control import ask
 from app.broker.queued import read_queued, read_unacked
@@ -24,12 +24,23 @@ PAGE = 500
 """Messages of one LRANGE: 2 ms of the broker's time, which everybody else waits for."""
 PAGE_BYTES = 4 << 20
 """Bytes that a page should have at most, judged by the messages before it."""
+PLAIN_LIMIT = 10_000
+"""Plain workers remembered: those of a month where each deployment gives them new names."""
 UNACKED_PAGE = 100
 """Entries that one HSCAN is asked for; each holds a whole message."""
 
 
-async def ask_workers(redis: Redis, transport: Transport) -> list[Event]:
+Plain = dict[str, int | None]
+"""Workers that have no catalog of their own, with the process that said so."""
+
+
+async def ask_workers(
+    redis: Redis, transport: Transport, plain: Plain | None = None
+) -> list[Event]:
     """What all workers answer: a report of each, then what they run and hold.
+
+    A plain Celery worker logs an error with a traceback when it is asked for the catalog of
+    Umbel's plugin. Who has none is remembered in `plain`, and asked again when it restarts.
 
     Takes as long as the slowest worker that heard, at most ASK_TIMEOUT. Who does not answer
     (a solo worker in the middle of a task) is absent. Raises BrokerUnavailable.
@@ -38,20 +49,34 @@ async def ask_workers(redis: Redis, transport: Transport) -> list[Event]:
     async def answers(method: str) -> dict[str, Json]:
         return await ask(redis, transport, method, {})
 
-    stats, queues, registered, catalog, active, reserved, scheduled = await asyncio.gather(
+    stats, queues, registered, active, reserved, scheduled = await asyncio.gather(
         answers("stats"),
         answers("active_queues"),
         answers("registered"),
-        answers("umbel_catalog"),
         answers("active"),
         answers("reserved"),
         answers("scheduled"),
     )
+    catalog = await _ask_catalog(redis, transport, stats, {} if plain is None else plain)
     at = time.time()
     return [
         *read_reports(stats, queues, registered, catalog, at),
         *read_held(active, reserved, scheduled, at),
     ]
+
+
+async def _ask_catalog(
+    redis: Redis, transport: Transport, stats: dict[str, Json], plain: Plain
+) -> dict[str, Json]:
+    pids = {worker: read_pid(answer) for worker, answer in stats.items()}
+    asked = [worker for worker, pid in pids.items() if (worker, pid) not in plain.items()]
+    if not asked:
+        return {}
+    catalog = await ask(redis, transport, "umbel_catalog", {}, destination=asked)
+    if len(plain) > PLAIN_LIMIT:
+        plain.clear()
+    plain.update({worker: pids[worker] for worker, said in catalog.items() if is_refusal(said)})
+    return catalog
 
 
 async def find_waiting(

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 from app.feed.times import moment
 
 STATUS_KEY = "umbel:recorder"
-STATUS_SECONDS = 10
-"""A recorder that has said nothing for so long is not there."""
+STATUS_SECONDS = 5
+"""A recorder that has said nothing for so long is not there: by then another has its lease."""
 HEARD_KEY = "umbel:heard"
 """When a recorder last listened, in seconds since the epoch. It never expires: a recorder
 that starts after a night learns from it how long nobody listened."""

@@ -16,10 +16,10 @@ from app.broker.control import sweep_replies
 from app.broker.ledger import find_all_submitted, find_sent
 from app.broker.queues import find_queue_names, measure_queues
 from app.broker.results import fetch_results, find_result_ids
-from app.broker.snapshot import ask_workers, find_waiting
+from app.broker.snapshot import Plain, ask_workers, find_waiting
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
-from app.domain.events import TaskSent
+from app.domain.events import Event, TaskSent
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper
 from app.recorder.pipeline import Pipeline
@@ -63,6 +63,7 @@ class Lookout:
         self._results = connect(transport.result_url) if transport.result_url else None
         self._named: set[str] = set()
         self._named_at = 0.0
+        self._plain: Plain = {}
         self._greet = asyncio.Event()
         self._cut: set[str] = set()
         self._recall = asyncio.Event()
@@ -74,7 +75,7 @@ class Lookout:
         """
         await sweep_replies(self._redis, self._transport)
         sent = await self._recall_sent()
-        workers = await ask_workers(self._redis, self._transport)
+        workers = await self._ask_workers()
         await self._pipeline.tell(workers)
         queues = await self._queue_names()
         waiting = await find_waiting(self._redis, self._transport, sorted(queues))
@@ -121,7 +122,7 @@ class Lookout:
                     await asyncio.sleep(GREETING_SECONDS)
             self._greet.clear()
             try:
-                await self._pipeline.tell(await ask_workers(self._redis, self._transport))
+                await self._pipeline.tell(await self._ask_workers())
             except BrokerUnavailable as error:
                 log.debug("workers not asked", reason=str(error))
             except Exception:  # whatever a worker answers must not stop the recorder
@@ -176,6 +177,9 @@ class Lookout:
         await self._redis.aclose()
         if self._results is not None:
             await self._results.aclose()
+
+    async def _ask_workers(self) -> list[Event]:
+        return await ask_workers(self._redis, self._transport, self._plain)
 
     async def _queue_names(self) -> set[str]:
         if time.monotonic() - self._named_at >= NAMES_SECONDS:

@@ -14,7 +14,7 @@ from app.broker.answers import read_held, read_reports, short_pool
 from app.broker.connection import connect
 from app.broker.queues import UNACKED_LIMIT, find_queue_names, measure_queues
 from app.broker.results import fetch_results
-from app.broker.snapshot import WAITING_LIMIT, ask_workers, find_waiting
+from app.broker.snapshot import WAITING_LIMIT, Plain, ask_workers, find_waiting
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
 from app.domain.events import TaskFound, WorkerReported
@@ -88,6 +88,35 @@ async def test_our_own_worker_tells_its_catalog(
     documents = dict(report.catalog or ())
     document = json.loads(documents["worker.tasks.add"] or "null")
     assert document["schema"]["type"] == "object"
+
+
+async def test_a_plain_worker_is_asked_for_our_catalog_only_once(
+    client: Redis, redis_url: str, stock_worker: Process
+) -> None:
+    transport = Transport.from_options(redis_url)
+    plain: Plain = {}
+    first = await ask_workers(client, transport, plain)
+    assert plain == {"stock@test": stock_worker.pid}
+    second = await ask_workers(client, transport, plain)
+    assert [one.catalog for one in first if isinstance(one, WorkerReported)] == [
+        one.catalog for one in second if isinstance(one, WorkerReported)
+    ]
+    errors = "pidbox command error: KeyError('umbel_catalog')"
+    eventually(lambda: errors in stock_worker.output())
+    assert stock_worker.output().count(errors) == 1
+
+
+async def test_a_worker_with_a_catalog_is_asked_each_time(
+    client: Redis, redis_url: str, worker: object
+) -> None:
+    worker("-P", "solo")  # type: ignore[operator]
+    transport = Transport.from_options(redis_url)
+    plain: Plain = {}
+    for _ in range(2):
+        events = await ask_workers(client, transport, plain)
+        (report,) = [event for event in events if isinstance(event, WorkerReported)]
+        assert dict(report.catalog or ())["worker.tasks.add"]
+    assert plain == {}
 
 
 async def test_without_workers_nobody_answers_and_nothing_waits(
