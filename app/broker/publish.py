@@ -92,7 +92,7 @@ class Publisher:
         queues: dict[str, list[bytes]] = {}
         for one in written:
             queues.setdefault(one.queue_key, []).append(one.message)
-        events = self._events(written, _tag(seed))
+        events = self._events(written, _uuid(seed.hex())[:24])
         key, fingerprint = map(_digest, idempotency) if idempotency else ("", "")
         arguments: list[bytes | str] = [key, fingerprint, seed.hex()]
         arguments += [str(len(events)), str(len(written))]
@@ -104,17 +104,17 @@ class Publisher:
         return Errand((*own, *queues), arguments, sum(map(len, arguments)))
 
     async def _write(self, submissions: Sequence[Submission], seed: bytes) -> list[Written]:
-        tag = _tag(seed)
+        # Random throughout: before Redis 7, Lua hashed each thirtieth character of a long text.
+        tags = os.urandom(16 * len(submissions)).hex()
         written: list[Written] = []
         for number, (given, task_id) in enumerate(
             zip(submissions, _ids(submissions, seed), strict=True)
         ):
             if number and number % WRITTEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
+            tag = _uuid(tags, 32 * number)
             try:
-                written.append(
-                    self._writer.write(given, task_id, f"{tag}{number:012x}", time.time())
-                )
+                written.append(self._writer.write(given, task_id, tag, time.time()))
             except ValueError as error:
                 raise BadInput(f"Task {number} of {given.name!r} can't be sent: {error}.") from None
         return written
@@ -154,17 +154,15 @@ def _ids(submissions: Sequence[Submission], seed: bytes) -> Iterable[str]:
     """The tasks' ids: given, or made from the seed, which is all that a replay needs to know."""
     text = shake_128(seed).hexdigest(16 * len(submissions))
     for number, given in enumerate(submissions):
-        yield given.task_id or _uuid(text[32 * number : 32 * number + 32])
+        yield given.task_id or _uuid(text, 32 * number)
 
 
-def _uuid(text: str) -> str:
+def _uuid(text: str, at: int = 0) -> str:
     """32 random hexadecimal digits as a UUID of version 4, which is what Celery's ids are."""
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
-
-
-def _tag(seed: bytes) -> str:
-    """What the delivery tags of one call begin with; the number of the message ends them."""
-    return _uuid(seed.hex())[:24]
+    return (
+        f"{text[at : at + 8]}-{text[at + 8 : at + 12]}-4{text[at + 13 : at + 16]}-"
+        f"{_VARIANT[text[at + 16]]}{text[at + 17 : at + 20]}-{text[at + 20 : at + 32]}"
+    )
 
 
 def _digest(text: str) -> str:

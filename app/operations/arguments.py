@@ -26,6 +26,8 @@ MESSAGE_LIMIT = 300
 
 # What Python reads as infinity is written with three digits of exponent, or hundreds of digits.
 _MAYBE_HUGE = re.compile(r"\d[eE]\+?\d{3}|\d{300}")
+SHORTEST_HUGE = len("[1e309]")
+"""Characters of the shortest arguments in which that can stand."""
 
 Path = tuple[str | int, ...]
 T = TypeVar("T", list[Any], dict[str, Any])
@@ -59,7 +61,7 @@ def read_arguments(args: Json, kwargs: Json) -> Arguments | FieldError:
 def _read(field: str, text: Json, kind: type[T], name: str) -> T | FieldError:
     try:
         value = _load(text)
-        if _MAYBE_HUGE.search(text):
+        if len(text) >= SHORTEST_HUGE and _MAYBE_HUGE.search(text):
             _check_finite(value)
     except RecursionError:
         return FieldError((field,), "is nested too deeply")

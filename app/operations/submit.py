@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from app.broker.message import Submission
@@ -17,6 +18,8 @@ PRIORITIES = 255
 """The largest priority that AMQP knows; on Redis the steps below it share a list."""
 CHECKED_AT_ONCE = 200
 """Submissions checked before others get their turn on the event loop: some 2 ms."""
+NAMES_KNOWN = 1_000
+"""Names found fit or not that are kept: a batch has few of them, thousands of times."""
 ERRORS_TOLD = 100
 """Errors told of one batch."""
 
@@ -24,7 +27,6 @@ Signatures = tuple[Signature | None, ...]
 """One for each version of the application that runs; None allows everything."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_FROM_BATCH = ("body", "tasks")
 
 
 async def check_all(
@@ -40,8 +42,8 @@ async def check_all(
     for number, given in enumerate(submissions):
         if number and number % CHECKED_AT_ONCE == 0:
             await asyncio.sleep(0)
-        loc = (*_FROM_BATCH, number) if batch else ("body",)
-        wrong = list(_wrong_options(given, now))
+        loc: tuple[str | int, ...] = ("body", "tasks", number) if batch else ("body",)
+        wrong = [*_wrong_options(given, now)]
         if checked:
             if given.name not in known:
                 known[given.name] = _signatures(given.name, catalog, loc)
@@ -111,6 +113,7 @@ def _wrong_options(given: Submission, now: float) -> Iterator[FieldError]:
         yield FieldError(("max_retries",), f"{given.max_retries} is below 0")
 
 
+@lru_cache(maxsize=NAMES_KNOWN)
 def _name_problem(text: str) -> str | None:
     if not text:
         return "is empty"
