@@ -50,11 +50,14 @@ def _database_url(value: str) -> str:
 
 def _seconds(value: object) -> object:
     if isinstance(value, int | float):
-        return float(value)
-    found = _DURATION.match(str(value).strip().lower())
-    if not found:
+        found = float(value)
+    elif parts := _DURATION.match(str(value).strip().lower()):
+        found = float(int(parts[1]) * _SECONDS[parts[2]])
+    else:
         raise ValueError("not a duration")
-    return float(int(found[1]) * _SECONDS[found[2]])
+    if not found >= SHORTEST_RETENTION:  # here, so that the sentence has it as it was given
+        raise ValueError("too short")
+    return found
 
 
 def _names(value: object) -> object:
@@ -164,7 +167,6 @@ class Settings(BaseSettings):
     retention: Annotated[float, BeforeValidator(_seconds)] = _setting(
         "a duration of an hour or more, such as 12h, 30d or 8w",
         default=30.0 * 86_400,
-        ge=SHORTEST_RETENTION,
         description="How long ended tasks are kept: `12h`, `30d`, `8w`. Default: `30d`.",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (

@@ -64,7 +64,7 @@ def test_an_empty_variable_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None
         ("auth", "password", "not part of this version yet"),
         ("host", "0.0.0.0", "UMBEL_ALLOW_OPEN=yes"),
         ("allow_open", "perhaps", "must be yes or no"),
-        ("retention", "5m", "must be a duration of an hour or more, such as 12h, 30d or 8w"),
+        ("retention", "5m", "UMBEL_RETENTION is '5m', but must be a duration of an hour or more"),
         ("retention", "long", "must be a duration of an hour or more"),
         ("log_level", "loud", "must be debug, info, warning or error"),
         ("log_format", "xml", "must be text or json"),
