@@ -206,7 +206,7 @@ def _ran_for(task: Task, at: float, runtime: float) -> None:
     for place in range(len(task.transitions) - 1, -1, -1):
         step = task.transitions[place]
         if step.state is SUCCESS:
-            task.transitions[place] = step._replace(at=at)
+            task.transitions[place] = Transition(step.state, at, *step[2:])
             break
     began = at - runtime
     if task.started_at is None or began < task.started_at:
@@ -517,10 +517,15 @@ def _note(
 ) -> None:
     """Write one step into the story, at its place in time within its attempt."""
     text = note[:NOTE_LIMIT] if note else None
-    step = Transition(state, at, worker, task.retries if attempt is None else attempt, text)
+    if attempt is None:
+        attempt = task.retries
+    step = Transition(state, at, worker, attempt, text)
     steps = task.transitions
     place = len(steps)
-    while place and (steps[place - 1].attempt, steps[place - 1].at) > (step.attempt, at):
+    while place:
+        before = steps[place - 1]
+        if before.attempt < attempt or (before.attempt == attempt and not before.at > at):
+            break
         place -= 1
     steps.insert(place, step)
     if len(steps) > MAX_TRANSITIONS:

@@ -41,8 +41,8 @@ TICK_SECONDS = 0.05
 STORM = 2_000
 """Messages a second from which on ticks are longer: more tasks then change twice within one,
 which is a row with its indexes and an announcement less."""
-STORM_TICK_SECONDS = 0.25
-"""Live pages are not drawn more often either."""
+STORM_TICK_SECONDS = 0.5
+"""Nobody reads single tasks then; live pages are drawn every 250 ms at most anyway."""
 MESSAGES_AT_ONCE = 2_000
 """Messages translated before others get a turn: some 20 ms."""
 MESSAGES_OF_A_TICK = 6_000
