@@ -36,7 +36,9 @@ async def feed_errors() -> AsyncIterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise FeedUnavailable(f"The feed's Redis does not answer: {error}.") from error
+        raise FeedUnavailable(
+            f"The feed's Redis does not answer: {str(error).rstrip('.')}."
+        ) from error
 
 
 async def read_entries(

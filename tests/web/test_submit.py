@@ -63,6 +63,22 @@ def test_any_registered_task_is_submitted_with_options(client: httpx.Client) -> 
     assert task["expires"] is not None
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/tasks/add", '{"x": 1, "y": -1%s}', "y"),
+        ("/tasks/process", '{"data": [2, 1%s]}', "data"),
+    ],
+)
+def test_a_number_that_no_float_holds_is_refused_before_a_worker_would(
+    client: httpx.Client, path: str, body: str, field: str
+) -> None:
+    answer = client.post(path, content=body % ("0" * 400))
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == ["body", field]
+
+
 def test_a_body_with_line_breaks_does_not_break_the_stream(client: httpx.Client) -> None:
     text = '{"name": "worker.tasks.add",\r\n "args": [1,\n\r\n 2]}'
     answer = client.post("/tasks", content=text)

@@ -1,6 +1,7 @@
 """Submitting tasks: the three samples by their own names, any task, and many at once."""
 
 import time
+from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -111,6 +112,8 @@ async def send_batch(scope: Scope, body: Batch, key: str | None) -> tuple[bytes,
 
 
 def _add(body: Add) -> Submission:
+    _check_range("x", [body.x])
+    _check_range("y", [body.y])
     return Submission(name=ADD, args=_text([body.x, body.y]))
 
 
@@ -118,7 +121,17 @@ def _long(body: Long) -> Submission:
     return Submission(name=LONG, args=_text([body.seconds]))
 
 
+def _check_range(name: str, numbers: Sequence[int | float]) -> None:
+    """Refuses a whole number beyond what a 64-bit float holds, as the worker would later."""
+    try:
+        array("d", numbers)  # converts in C: there can be half a million
+    except OverflowError:
+        error = FieldError(("body", name), "a number is too large: at most 1.797e308")
+        raise BadInput(f"{name} can't be computed with.", (error,)) from None
+
+
 def _process(body: Process) -> Submission:
+    _check_range("data", body.data)
     return Submission(name=PROCESS, args=_text([body.data]))
 
 

@@ -31,6 +31,7 @@ class Templates:
             loader=FileSystemLoader(root),
             autoescape=True,
             undefined=StrictUndefined,
+            auto_reload=False,  # an update of the checkout must not meet the running code
             trim_blocks=True,
             lstrip_blocks=True,
         )
