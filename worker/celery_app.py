@@ -6,7 +6,7 @@ import sys
 from celery import Celery
 from celery.exceptions import ImproperlyConfigured
 
-from worker import catalog, reconnect, settings
+from worker import catalog, reconnect, settings, shutdown
 from worker.retries import RetryingTask
 
 app = Celery("worker", include=["worker.tasks"], task_cls=RetryingTask)
@@ -16,3 +16,4 @@ except ImproperlyConfigured as error:
     sys.exit(str(error))
 catalog.install()
 reconnect.install(app)
+shutdown.install(app)
