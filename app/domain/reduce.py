@@ -33,22 +33,30 @@ from app.domain.events import (
     TaskStarted,
     TaskSucceeded,
 )
-from app.domain.tasks import Task, TaskState, Transition, seq_of
-
-MAX_TRANSITIONS = 100
-"""Steps kept of one task's story; a task that retries for ever must not grow its row."""
-KEPT_FROM_THE_START = 10
-"""Of those, the first so many stay: how it began explains more than its middle."""
-NOTE_LIMIT = 200
-"""Characters of an error that a step of the story repeats; the whole of it is the task's own."""
-
-PENDING, RECEIVED, STARTED = TaskState.PENDING, TaskState.RECEIVED, TaskState.STARTED
-PROGRESS, RETRY, SUCCESS = TaskState.PROGRESS, TaskState.RETRY, TaskState.SUCCESS
-FAILURE, REVOKED, REJECTED = TaskState.FAILURE, TaskState.REVOKED, TaskState.REJECTED
-LOST = TaskState.LOST
-
-_RANK = {PENDING: 0, RECEIVED: 1, STARTED: 2, PROGRESS: 3, RETRY: 4}
-_ENDED_RANK = 5
+from app.domain.moves import (
+    FAILURE,
+    LOST,
+    PENDING,
+    PROGRESS,
+    RANK,
+    RECEIVED,
+    REJECTED,
+    RETRY,
+    REVOKED,
+    STARTED,
+    SUCCESS,
+    advance,
+    clear_run,
+    describe,
+    end,
+    fill,
+    is_over,
+    move,
+    next_attempt,
+    was_terminated,
+    write,
+)
+from app.domain.tasks import Task, Transition, seq_of
 
 
 def begin(event: TaskEvent) -> Task:
@@ -57,7 +65,7 @@ def begin(event: TaskEvent) -> Task:
     task = Task(id=event.task_id, seq=seq_of(moment, crc32(event.task_id.encode())))
     reduce(task, event)
     if not task.transitions:
-        _note(task, task.state, event.at, None)
+        write(task, task.state, event.at, None)
     return task
 
 
@@ -67,45 +75,45 @@ def reduce(task: Task, event: TaskEvent) -> bool:
 
 
 def _sent(task: Task, event: TaskSent) -> bool:
-    changed = _describe(task, event)
+    changed = describe(task, event)
     if event.retries > task.retries:
-        _next_attempt(task, event.retries)
-        _move(task, PENDING, event.at, None)
+        next_attempt(task, event.retries)
+        move(task, PENDING, event.at, None)
         return True
     if event.retries == 0 and task.sent_at is None:
         task.sent_at = event.at
         changed = True
         if not any(step.state is PENDING for step in task.transitions):
-            _note(task, PENDING, event.at, None)
+            write(task, PENDING, event.at, None)
     return changed
 
 
 def _received(task: Task, event: TaskReceived) -> bool:
-    changed = _describe(task, event)
+    changed = describe(task, event)
     if event.retries < task.retries:
         return changed
     if event.retries > task.retries:
-        _next_attempt(task, event.retries)
+        next_attempt(task, event.retries)
     elif task.received_at is not None or task.state.ended:
         return _received_again(task, event) or changed
     task.received_at = event.at
-    _advance(task, RECEIVED, event.at, event.worker)
+    advance(task, RECEIVED, event.at, event.worker)
     return True
 
 
 def _received_again(task: Task, event: TaskReceived) -> bool:
     """A second delivery of the same attempt, or the late or doubled word of the first."""
-    if _is_over(task):
+    if is_over(task):
         if task.finished_at is None or event.at <= task.finished_at:
             return _fill_received(task, event)
-        _clear_run(task)
+        clear_run(task)
     elif task.received_at is not None and event.at <= task.received_at:
         return False
     task.received_at = event.at
     if task.state in (STARTED, PROGRESS):
-        _note(task, RECEIVED, event.at, event.worker, "delivered again while it ran")
+        write(task, RECEIVED, event.at, event.worker, "delivered again while it ran")
     else:
-        _move(task, RECEIVED, event.at, event.worker, "delivered again")
+        move(task, RECEIVED, event.at, event.worker, "delivered again")
     return True
 
 
@@ -114,39 +122,39 @@ def _fill_received(task: Task, event: TaskReceived) -> bool:
         return False
     task.received_at = event.at
     task.worker = task.worker or event.worker
-    _note(task, RECEIVED, event.at, event.worker)
+    write(task, RECEIVED, event.at, event.worker)
     return True
 
 
 def _started(task: Task, event: TaskStarted) -> bool:
     if task.state.ended:
-        forgotten = task.state is REVOKED and not _was_terminated(task)
+        forgotten = task.state is REVOKED and not was_terminated(task)
         after = task.finished_at is not None and event.at > task.finished_at
         if not (task.state is LOST or (forgotten and after)):
             return _fill_started(task, event)
-        _clear_run(task)
+        clear_run(task)
         task.state = RECEIVED
     if task.started_at is not None and task.state in (STARTED, PROGRESS, RETRY):
-        return _fill(task, "worker", event.worker)
+        return fill(task, "worker", event.worker)
     task.started_at = event.at
-    _advance(task, STARTED, event.at, event.worker)
+    advance(task, STARTED, event.at, event.worker)
     return True
 
 
 def _fill_started(task: Task, event: TaskStarted) -> bool:
     """The word of the start came after the end: the two travel on different ways."""
-    changed = _fill(task, "worker", event.worker)
+    changed = fill(task, "worker", event.worker)
     if task.started_at is None:
         # A worker stamps the start in its main loop, which can be later than the end.
         at = event.at if task.finished_at is None else min(event.at, task.finished_at)
         task.started_at = at
-        _note(task, STARTED, at, event.worker)
+        write(task, STARTED, at, event.worker)
         changed = True
     return changed
 
 
 def _progressed(task: Task, event: TaskProgressed) -> bool:
-    if _is_over(task):
+    if is_over(task):
         return False
     if task.state is RETRY:
         return False
@@ -174,7 +182,7 @@ def _progress(
         task.state,
     )
     if task.state is not PROGRESS or custom != task.custom_state:
-        _move(task, PROGRESS, at, worker, custom)
+        move(task, PROGRESS, at, worker, custom)
     task.custom_state = custom
     task.progress_current = current
     task.progress_total = total
@@ -183,13 +191,13 @@ def _progress(
 
 
 def _succeeded(task: Task, event: TaskSucceeded) -> bool:
-    if task.state is REVOKED and _was_terminated(task) and event.result_repr in (None, "None"):
+    if task.state is REVOKED and was_terminated(task) and event.result_repr in (None, "None"):
         return False
     changed = task.state is not SUCCESS
     if changed:
-        _end(task, SUCCESS, event.at, event.worker)
-    changed |= _fill(task, "result_repr", event.result_repr)
-    changed |= _fill(task, "worker", event.worker)
+        end(task, SUCCESS, event.at, event.worker)
+    changed |= fill(task, "result_repr", event.result_repr)
+    changed |= fill(task, "worker", event.worker)
     if event.runtime is not None and task.runtime is None:
         changed = True
         _ran_for(task, event.at, event.runtime)
@@ -214,14 +222,14 @@ def _ran_for(task: Task, at: float, runtime: float) -> None:
 
 
 def _failed(task: Task, event: TaskFailed) -> bool:
-    if task.state is SUCCESS or (task.state is REVOKED and _was_terminated(task)):
+    if task.state is SUCCESS or (task.state is REVOKED and was_terminated(task)):
         return False
     changed = task.state is not FAILURE
     if changed:
-        _end(task, FAILURE, event.at, event.worker, event.exception)
-    changed |= _fill(task, "exception", event.exception)
-    changed |= _fill(task, "traceback", event.traceback)
-    return _fill(task, "worker", event.worker) or changed
+        end(task, FAILURE, event.at, event.worker, event.exception)
+    changed |= fill(task, "exception", event.exception)
+    changed |= fill(task, "traceback", event.traceback)
+    return fill(task, "worker", event.worker) or changed
 
 
 def _retried(task: Task, event: TaskRetried) -> bool:
@@ -229,14 +237,14 @@ def _retried(task: Task, event: TaskRetried) -> bool:
         before = task.retries - 1
         if any(step.state is RETRY and step.attempt == before for step in task.transitions):
             return False
-        _note(task, RETRY, event.at, event.worker, event.exception, attempt=before)
+        write(task, RETRY, event.at, event.worker, event.exception, attempt=before)
         return True
-    if _is_over(task):
+    if is_over(task):
         return False
     if task.state is RETRY:
-        filled = _fill(task, "exception", event.exception)
-        return _fill(task, "traceback", event.traceback) or filled
-    _move(task, RETRY, event.at, event.worker, event.exception)
+        filled = fill(task, "exception", event.exception)
+        return fill(task, "traceback", event.traceback) or filled
+    move(task, RETRY, event.at, event.worker, event.exception)
     task.exception = event.exception
     task.traceback = event.traceback
     return True
@@ -257,15 +265,15 @@ def _tells_of_the_attempt_before(task: Task, at: float) -> bool:
 
 
 def _rejected(task: Task, event: TaskRejected) -> bool:
-    if _is_over(task):
+    if is_over(task):
         return False
     if event.requeue:
-        _note(task, REJECTED, event.at, event.worker, "queued again")
-        _clear_run(task)
+        write(task, REJECTED, event.at, event.worker, "queued again")
+        clear_run(task)
         task.received_at = None
-        _move(task, PENDING, event.at, None)
+        move(task, PENDING, event.at, None)
     else:
-        _end(task, REJECTED, event.at, event.worker)
+        end(task, REJECTED, event.at, event.worker)
     return True
 
 
@@ -275,27 +283,27 @@ def _revoked(task: Task, event: TaskRevoked) -> bool:
     else:
         note = "expired" if event.expired else "revoked"
     if task.state is REVOKED:
-        if event.terminated and not _was_terminated(task):
-            _note(task, REVOKED, event.at, event.worker, note)
+        if event.terminated and not was_terminated(task):
+            write(task, REVOKED, event.at, event.worker, note)
             return True
-        return _fill(task, "worker", event.worker)
-    if _is_over(task):
+        return fill(task, "worker", event.worker)
+    if is_over(task):
         return False
-    _end(task, REVOKED, event.at, event.worker, note)
+    end(task, REVOKED, event.at, event.worker, note)
     return True
 
 
 def _cancelled(task: Task, event: TaskCancelled) -> bool:
-    if _is_over(task) or task.state is RETRY:
+    if is_over(task) or task.state is RETRY:
         return False
-    _move(task, RETRY, event.at, event.worker, "its worker shut down and let go of it")
+    move(task, RETRY, event.at, event.worker, "its worker shut down and let go of it")
     return True
 
 
 def _stored(task: Task, event: ResultStored) -> bool:
-    changed = _describe(task, event)
+    changed = describe(task, event)
     if event.retries is not None and event.retries > task.retries:
-        _next_attempt(task, event.retries)
+        next_attempt(task, event.retries)
         changed = True
     match event.status:
         case "SUCCESS":
@@ -323,11 +331,11 @@ def _stored(task: Task, event: ResultStored) -> bool:
                 task_id=task.id, at=event.at, heard_at=event.heard_at, worker=event.worker
             )
             # Without a time of its own it must not wake a task up: it may be an old word.
-            changed |= False if _is_over(task) else _started(task, started)
+            changed |= False if is_over(task) else _started(task, started)
         case "PENDING" | "RECEIVED" | "REJECTED":
             pass
         case custom:
-            if not _is_over(task) and task.state is not RETRY:
+            if not is_over(task) and task.state is not RETRY:
                 changed |= _progress(
                     task,
                     event.at,
@@ -343,11 +351,11 @@ def _stored(task: Task, event: ResultStored) -> bool:
 def _stored_success(task: Task, event: ResultStored) -> bool:
     changed = task.state is not SUCCESS
     if changed:
-        _end(task, SUCCESS, event.at, event.worker)
+        end(task, SUCCESS, event.at, event.worker)
     if event.result is not None and task.result != event.result:
         task.result = event.result
         changed = True
-    return _fill(task, "result_repr", event.result_repr) or changed
+    return fill(task, "result_repr", event.result_repr) or changed
 
 
 def _stored_failure(task: Task, event: ResultStored) -> bool:
@@ -355,42 +363,42 @@ def _stored_failure(task: Task, event: ResultStored) -> bool:
         return False
     changed = task.state is not FAILURE
     if changed:
-        _end(task, FAILURE, event.at, event.worker, event.exception)
+        end(task, FAILURE, event.at, event.worker, event.exception)
     # The backend knows the type of the error even where the event has only a useless repr.
     if event.exception is not None and task.exception != event.exception:
         task.exception = event.exception
         changed = True
-    return _fill(task, "traceback", event.traceback) or changed
+    return fill(task, "traceback", event.traceback) or changed
 
 
 def _stored_revoked(task: Task, event: ResultStored) -> bool:
-    if _is_over(task):
+    if is_over(task):
         return False
-    _end(task, REVOKED, event.at, event.worker, event.exception or "revoked")
+    end(task, REVOKED, event.at, event.worker, event.exception or "revoked")
     return True
 
 
 def _found(task: Task, event: TaskFound) -> bool:
-    changed = _describe(task, event)
+    changed = describe(task, event)
     if event.retries > task.retries:
-        _next_attempt(task, event.retries)
+        next_attempt(task, event.retries)
         changed = True
     if event.retries < task.retries:
         return changed
     if task.state is LOST:
         task.finished_at = None
-        _move(task, PENDING, event.at, None, "found again")
+        move(task, PENDING, event.at, None, "found again")
         changed = True
     if event.worker is None or task.state.ended:
         return changed
-    if _RANK[task.state] < _RANK[RECEIVED]:
-        _move(task, RECEIVED, event.at, event.worker)
+    if RANK[task.state] < RANK[RECEIVED]:
+        move(task, RECEIVED, event.at, event.worker)
         changed = True
-    if event.running and _RANK[task.state] < _RANK[STARTED]:
+    if event.running and RANK[task.state] < RANK[STARTED]:
         task.started_at = event.started_at if event.started_at is not None else event.at
-        _move(task, STARTED, task.started_at, event.worker)
+        move(task, STARTED, task.started_at, event.worker)
         changed = True
-    return _fill(task, "worker", event.worker) or changed
+    return fill(task, "worker", event.worker) or changed
 
 
 _REDUCERS: dict[type, Callable[[Task, Any], bool]] = {
@@ -407,138 +415,3 @@ _REDUCERS: dict[type, Callable[[Task, Any], bool]] = {
     ResultStored: _stored,
     TaskFound: _found,
 }
-
-_DESCRIBED = {
-    kind: tuple(
-        name
-        for name in (
-            "name",
-            "args",
-            "kwargs",
-            "args_repr",
-            "kwargs_repr",
-            "queue",
-            "priority",
-            "eta",
-            "expires",
-            "root_id",
-            "parent_id",
-            "group_id",
-            "retry_of",
-        )
-        if name in kind.__dataclass_fields__
-    )
-    for kind in (TaskSent, TaskReceived, ResultStored, TaskFound)
-}
-
-
-def _describe(task: Task, event: TaskSent | TaskReceived | ResultStored | TaskFound) -> bool:
-    """Take in who the task is. What is known stays; what an event adds is filled in."""
-    changed = False
-    for name in _DESCRIBED[type(event)]:
-        value = getattr(event, name)
-        if value is not None and getattr(task, name) is None:
-            setattr(task, name, value)
-            changed = True
-    return changed
-
-
-def _fill(task: Task, name: str, value: object) -> bool:
-    if value is None or getattr(task, name) is not None:
-        return False
-    setattr(task, name, value)
-    return True
-
-
-def _next_attempt(task: Task, retries: int) -> None:
-    """Begin again with what belongs to the attempt before put away; its story stays."""
-    task.retries = retries
-    task.received_at = None
-    _clear_run(task)
-    task.state = PENDING
-
-
-def _clear_run(task: Task) -> None:
-    task.started_at = None
-    task.finished_at = None
-    task.runtime = None
-    task.result = None
-    task.result_repr = None
-    task.exception = None
-    task.traceback = None
-    task.custom_state = None
-    task.progress_current = None
-    task.progress_total = None
-    task.progress_message = None
-
-
-def _advance(task: Task, state: TaskState, at: float, worker: str | None) -> None:
-    """Move forward to `state`, or only write the step down where the task is further already."""
-    rank = _ENDED_RANK if _is_over(task) else _RANK.get(task.state, -1)
-    if _RANK[state] > rank or task.state is state:
-        _move(task, state, at, worker)
-    else:
-        _note(task, state, at, worker)
-        task.worker = task.worker or worker
-
-
-def _move(
-    task: Task, state: TaskState, at: float, worker: str | None, note: str | None = None
-) -> None:
-    task.state = state
-    if state is not PROGRESS:
-        task.custom_state = None
-    if worker is not None:
-        task.worker = worker
-    _note(task, state, at, worker, note)
-
-
-def _end(
-    task: Task, state: TaskState, at: float, worker: str | None, note: str | None = None
-) -> None:
-    if task.state.ended:
-        started_at, received_at = task.started_at, task.received_at
-        _clear_run(task)
-        task.started_at, task.received_at = started_at, received_at
-    if task.state is RETRY:
-        task.exception = None
-        task.traceback = None
-    task.finished_at = at
-    _move(task, state, at, worker, note)
-
-
-def _note(
-    task: Task,
-    state: TaskState,
-    at: float,
-    worker: str | None,
-    note: str | None = None,
-    attempt: int | None = None,
-) -> None:
-    """Write one step into the story, at its place in time within its attempt."""
-    text = note[:NOTE_LIMIT] if note else None
-    if attempt is None:
-        attempt = task.retries
-    step = Transition(state, at, worker, attempt, text)
-    steps = task.transitions
-    place = len(steps)
-    while place:
-        before = steps[place - 1]
-        if before.attempt < attempt or (before.attempt == attempt and not before.at > at):
-            break
-        place -= 1
-    steps.insert(place, step)
-    if len(steps) > MAX_TRANSITIONS:
-        del steps[KEPT_FROM_THE_START]
-
-
-def _is_over(task: Task) -> bool:
-    """Ended by somebody's word; LOST is only the lack of one."""
-    return task.state.ended and task.state is not LOST
-
-
-def _was_terminated(task: Task) -> bool:
-    for step in reversed(task.transitions):
-        if step.state is REVOKED:
-            return bool(step.note and step.note.startswith("terminated"))
-    return False

@@ -20,7 +20,8 @@ from app.domain.events import (
     TaskStarted,
     TaskSucceeded,
 )
-from app.domain.reduce import MAX_TRANSITIONS, begin, reduce
+from app.domain.moves import MAX_TRANSITIONS
+from app.domain.reduce import begin, reduce
 from app.domain.tasks import SEQ_SHIFT, Task, TaskState, Transition, seq_of, seq_time
 
 W1, W2 = "celery@w1", "celery@w2"

@@ -1,0 +1,160 @@
+"""How a task moves: forward, to its end, into a next attempt, and what its story says of it."""
+
+from app.domain.events import ResultStored, TaskFound, TaskReceived, TaskSent
+from app.domain.tasks import Task, TaskState, Transition
+
+MAX_TRANSITIONS = 100
+"""Steps kept of one task's story; a task that retries for ever must not grow its row."""
+KEPT_FROM_THE_START = 10
+"""Of those, the first so many stay: how it began explains more than its middle."""
+NOTE_LIMIT = 200
+"""Characters of an error that a step of the story repeats; the whole of it is the task's own."""
+
+PENDING, RECEIVED, STARTED = TaskState.PENDING, TaskState.RECEIVED, TaskState.STARTED
+PROGRESS, RETRY, SUCCESS = TaskState.PROGRESS, TaskState.RETRY, TaskState.SUCCESS
+FAILURE, REVOKED, REJECTED = TaskState.FAILURE, TaskState.REVOKED, TaskState.REJECTED
+LOST = TaskState.LOST
+
+RANK = {PENDING: 0, RECEIVED: 1, STARTED: 2, PROGRESS: 3, RETRY: 4}
+_ENDED_RANK = 5
+
+
+_DESCRIBED = {
+    kind: tuple(
+        name
+        for name in (
+            "name",
+            "args",
+            "kwargs",
+            "args_repr",
+            "kwargs_repr",
+            "queue",
+            "priority",
+            "eta",
+            "expires",
+            "root_id",
+            "parent_id",
+            "group_id",
+            "retry_of",
+        )
+        if name in kind.__dataclass_fields__
+    )
+    for kind in (TaskSent, TaskReceived, ResultStored, TaskFound)
+}
+
+
+def describe(task: Task, event: TaskSent | TaskReceived | ResultStored | TaskFound) -> bool:
+    """Take in who the task is. What is known stays; what an event adds is filled in."""
+    changed = False
+    for name in _DESCRIBED[type(event)]:
+        value = getattr(event, name)
+        if value is not None and getattr(task, name) is None:
+            setattr(task, name, value)
+            changed = True
+    return changed
+
+
+def fill(task: Task, name: str, value: object) -> bool:
+    """Take in one thing that is not known yet."""
+    if value is None or getattr(task, name) is not None:
+        return False
+    setattr(task, name, value)
+    return True
+
+
+def next_attempt(task: Task, retries: int) -> None:
+    """Begin again with what belongs to the attempt before put away; its story stays."""
+    task.retries = retries
+    task.received_at = None
+    clear_run(task)
+    task.state = PENDING
+
+
+def clear_run(task: Task) -> None:
+    """Forget what belongs to one run, so that another can begin."""
+    task.started_at = None
+    task.finished_at = None
+    task.runtime = None
+    task.result = None
+    task.result_repr = None
+    task.exception = None
+    task.traceback = None
+    task.custom_state = None
+    task.progress_current = None
+    task.progress_total = None
+    task.progress_message = None
+
+
+def advance(task: Task, state: TaskState, at: float, worker: str | None) -> None:
+    """Move forward to `state`, or only write the step down where the task is further already."""
+    rank = _ENDED_RANK if is_over(task) else RANK.get(task.state, -1)
+    if RANK[state] > rank or task.state is state:
+        move(task, state, at, worker)
+    else:
+        write(task, state, at, worker)
+        task.worker = task.worker or worker
+
+
+def move(
+    task: Task, state: TaskState, at: float, worker: str | None, note: str | None = None
+) -> None:
+    """Go to `state` and write the step down."""
+    task.state = state
+    if state is not PROGRESS:
+        task.custom_state = None
+    if worker is not None:
+        task.worker = worker
+    write(task, state, at, worker, note)
+
+
+def end(
+    task: Task, state: TaskState, at: float, worker: str | None, note: str | None = None
+) -> None:
+    """End in `state`; what an end believed before said of its outcome is forgotten."""
+    if task.state.ended:
+        started_at, received_at = task.started_at, task.received_at
+        clear_run(task)
+        task.started_at, task.received_at = started_at, received_at
+    if task.state is RETRY:
+        task.exception = None
+        task.traceback = None
+    task.finished_at = at
+    move(task, state, at, worker, note)
+
+
+def write(
+    task: Task,
+    state: TaskState,
+    at: float,
+    worker: str | None,
+    note: str | None = None,
+    attempt: int | None = None,
+) -> None:
+    """Write one step into the story, at its place in time within its attempt."""
+    text = note[:NOTE_LIMIT] if note else None
+    if attempt is None:
+        attempt = task.retries
+    step = Transition(state, at, worker, attempt, text)
+    steps = task.transitions
+    place = len(steps)
+    while place:
+        before = steps[place - 1]
+        if before.attempt < attempt or (before.attempt == attempt and not before.at > at):
+            break
+        place -= 1
+    steps.insert(place, step)
+    if len(steps) > MAX_TRANSITIONS:
+        del steps[KEPT_FROM_THE_START]
+
+
+def is_over(task: Task) -> bool:
+    """Ended by somebody's word; LOST is only the lack of one."""
+    return task.state.ended and task.state is not LOST
+
+
+def was_terminated(task: Task) -> bool:
+    """Revoked while it ran, as against unrun."""
+    for step in reversed(task.transitions):
+        if step.state is REVOKED:
+            return bool(step.note and step.note.startswith("terminated"))
+    return False
