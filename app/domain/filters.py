@@ -6,7 +6,7 @@ stream and the shell all mean the same by it.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import urlencode
@@ -84,10 +84,6 @@ class TaskFilter:
     def query_string(self) -> str:
         """`state=FAILURE&name=mail.send`: the canonical query string, "" for no filter."""
         return urlencode(self.pairs())
-
-    def with_only(self, **changes: object) -> "TaskFilter":
-        """The same filter with some fields replaced."""
-        return replace(self, **changes)  # type: ignore[arg-type]
 
     def matches(self, task: Task) -> bool:
         """The same answer as the store gives, for a task at hand."""
