@@ -19,6 +19,10 @@ RANK = {PENDING: 0, RECEIVED: 1, STARTED: 2, PROGRESS: 3, RETRY: 4}
 _ENDED_RANK = 5
 
 
+def _rank(state: TaskState) -> int:
+    return RANK.get(state, _ENDED_RANK)
+
+
 _DESCRIBED = {
     kind: tuple(
         name
@@ -118,6 +122,10 @@ def end(
     if task.state is RETRY:
         task.exception = None
         task.traceback = None
+    if task.started_at is not None and task.started_at > at:
+        # A worker stamps the start in its main loop, which can be later than the end.
+        restamp(task, STARTED, at)
+        task.started_at = at
     task.finished_at = at
     move(task, state, at, worker, note)
 
@@ -130,7 +138,10 @@ def write(
     note: str | None = None,
     attempt: int | None = None,
 ) -> None:
-    """Write one step into the story, at its place in time within its attempt."""
+    """Write one step into the story, at its place in time within its attempt.
+
+    Of steps at one moment the one that leads to the other comes first.
+    """
     text = note[:NOTE_LIMIT] if note else None
     if attempt is None:
         attempt = task.retries
@@ -139,12 +150,27 @@ def write(
     place = len(steps)
     while place:
         before = steps[place - 1]
-        if before.attempt < attempt or (before.attempt == attempt and not before.at > at):
+        if before.attempt < attempt:
             break
+        if before.attempt == attempt:
+            if before.at < at or (before.at == at and _rank(before.state) <= _rank(state)):
+                break
+            if not before.at >= at:  # no time that can be compared
+                break
         place -= 1
     steps.insert(place, step)
     if len(steps) > MAX_TRANSITIONS:
         del steps[KEPT_FROM_THE_START]
+
+
+def restamp(task: Task, state: TaskState, at: float) -> None:
+    """Correct when the last step into `state` was; its place in the story follows."""
+    for place in range(len(task.transitions) - 1, -1, -1):
+        step = task.transitions[place]
+        if step.state is state:
+            del task.transitions[place]
+            write(task, state, at, step.worker, step.note, step.attempt)
+            return
 
 
 def is_over(task: Task) -> bool:

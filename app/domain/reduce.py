@@ -53,10 +53,11 @@ from app.domain.moves import (
     is_over,
     move,
     next_attempt,
+    restamp,
     was_terminated,
     write,
 )
-from app.domain.tasks import Task, Transition, seq_of
+from app.domain.tasks import Task, seq_of
 
 
 def begin(event: TaskEvent) -> Task:
@@ -144,10 +145,11 @@ def _started(task: Task, event: TaskStarted) -> bool:
 def _fill_started(task: Task, event: TaskStarted) -> bool:
     """The word of the start came after the end: the two travel on different ways."""
     changed = fill(task, "worker", event.worker)
-    if task.started_at is None:
-        # A worker stamps the start in its main loop, which can be later than the end.
-        at = event.at if task.finished_at is None else min(event.at, task.finished_at)
-        task.started_at = at
+    # A worker stamps the start in its main loop, which can be later than the end.
+    at = event.at if task.finished_at is None else min(event.at, task.finished_at)
+    changed |= fill(task, "started_at", at)
+    story = (step for step in task.transitions if step.attempt == task.retries)
+    if not any(step.state is STARTED for step in story):
         write(task, STARTED, at, event.worker)
         changed = True
     return changed
@@ -211,11 +213,7 @@ def _ran_for(task: Task, at: float, runtime: float) -> None:
     """
     task.runtime = runtime
     task.finished_at = at
-    for place in range(len(task.transitions) - 1, -1, -1):
-        step = task.transitions[place]
-        if step.state is SUCCESS:
-            task.transitions[place] = Transition(step.state, at, *step[2:])
-            break
+    restamp(task, SUCCESS, at)
     began = at - runtime
     if task.started_at is None or began < task.started_at:
         task.started_at = began if task.received_at is None else max(began, task.received_at)

@@ -127,7 +127,7 @@ CASES = [
         "a start stamped later than the end",
         (received(2), stored(3.5, "SUCCESS"), started(3.6), succeeded(3.7)),
         S.SUCCESS,
-        story=("RECEIVED", "SUCCESS", "STARTED"),
+        story=("RECEIVED", "STARTED", "SUCCESS"),
     ),
     Case("doubled events", (sent(1), sent(1), received(2), received(2)), S.RECEIVED),
     Case("an end alone", (failed(4),), S.FAILURE, story=("FAILURE",)),
@@ -269,6 +269,22 @@ def test_one_delivery_gives_the_same_end_in_every_order_of_arrival() -> None:
         assert task.state is TaskState.SUCCESS
         assert (task.sent_at, task.received_at, task.started_at) == (1, 2, 3)
         assert (task.result, task.result_repr, task.runtime, task.queue) == ("3", "3", 1, "celery")
+
+
+@pytest.mark.parametrize("began", [3, 4, 4.5, 5], ids=["before", "at", "after", "at the goodbye"])
+def test_a_start_stamped_after_the_result_stands_before_the_end(began: float) -> None:
+    """The worker's main loop stamps the start, the pool process the result."""
+    events: tuple[TaskEvent, ...] = (
+        sent(1),
+        received(2),
+        started(began),
+        stored(4, "SUCCESS", result="3"),
+        succeeded(5, runtime=0.5),
+    )
+    for order in permutations(events):
+        steps = [step.state for step in after(*order).transitions]
+
+        assert steps == ["PENDING", "RECEIVED", "STARTED", "SUCCESS"], order
 
 
 def test_the_runtime_tells_better_when_it_began_than_the_start_event() -> None:
