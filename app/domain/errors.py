@@ -7,6 +7,7 @@ UmbelError
 │   └── BadSetting         a setting's value is not allowed
 ├── NotFound               never heard of it
 ├── Conflict               it has moved on: ended already, or the key was used for something else
+│   └── Superseded         another recorder has taken over: this one may write no more
 ├── Refused                this caller may not do this from there
 ├── TooMany                a named limit on open streams or requests is reached
 ├── Unavailable            a part that is needed does not answer; trying again may help
@@ -74,6 +75,12 @@ class Conflict(UmbelError):
     """It has moved on since."""
 
     title = "Conflict"
+
+
+class Superseded(Conflict):
+    """Another recorder has taken over: what this one was about to write is not written."""
+
+    title = "Superseded"
 
 
 class Refused(UmbelError):
