@@ -95,7 +95,8 @@ async def fetch_results(
         for task_id, answer in zip(batch, answers, strict=True):
             if isinstance(answer, bytes):
                 with suppress(BadInput):
-                    found.append(read_result(task_id.encode(), answer, heard_at, Counter()))
+                    own = task_id.encode()
+                    found.append(read_result(own, answer, heard_at, Counter(), found=True))
     return found
 
 
@@ -119,7 +120,7 @@ async def find_result_ids(redis: Redis, transport: Transport) -> AsyncIterator[l
 
 
 def read_result(
-    task_id: bytes, payload: bytes, heard_at: float, reasons: Counter[str]
+    task_id: bytes, payload: bytes, heard_at: float, reasons: Counter[str], *, found: bool = False
 ) -> ResultStored:
     """A stored result as the event that it is. Raises BadInput with the reason otherwise.
 
@@ -138,6 +139,7 @@ def read_result(
         at=texts.moment(texts.point_in_time(stored.date_done), heard_at),
         heard_at=heard_at,
         status=status,
+        found=found,
         result=meant.result,
         result_repr=shown if status == "SUCCESS" else None,
         exception=meant.exception,

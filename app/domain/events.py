@@ -28,6 +28,8 @@ else:
 
 Json = str
 """A JSON document as text."""
+Mark = tuple[int, str, float]
+"""How far a task has come: it changes whenever the task moves."""
 
 
 @event(frozen=True, slots=True)
@@ -50,12 +52,17 @@ class TaskSent:
     root_id: str | None = None
     parent_id: str | None = None
     group_id: str | None = None
+    chord_id: str | None = None
     retry_of: str | None = None
 
 
 @event(frozen=True, slots=True)
 class TaskReceived:
-    """A worker took the message off its queue (`task-received`). An ETA task is received early."""
+    """A worker took the message off its queue (`task-received`). An ETA task is received early.
+
+    The last five only workers with the plugin say. `chord_id` is the task that a chord ends in;
+    `redelivered`: the broker has handed this message out before.
+    """
 
     task_id: str
     at: float
@@ -69,6 +76,11 @@ class TaskReceived:
     expires: float | None = None
     root_id: str | None = None
     parent_id: str | None = None
+    queue: str | None = None
+    priority: int | None = None
+    group_id: str | None = None
+    chord_id: str | None = None
+    redelivered: bool | None = None
 
 
 @event(frozen=True, slots=True)
@@ -174,13 +186,15 @@ class ResultStored:
 
     `status` is the backend's word: one of Celery's states, or one of the application's own.
     With `result_extended` the backend also knows name, args, kwargs, worker, queue, retries.
-    A repr stands for a value that is too large to keep, or that JSON can't say.
+    A repr stands for a value that is too large to keep, or that JSON can't say. `found`: it was
+    read from the backend, so a state that is no end can be an old word.
     """
 
     task_id: str
     at: float
     heard_at: float
     status: str
+    found: bool = False
     result: Json | None = None
     result_repr: str | None = None
     exception: str | None = None
@@ -205,7 +219,8 @@ class TaskFound:
     """A look at the broker found it: waiting in a queue, or held or run by a worker.
 
     `running` and `worker` say which: no worker means that it waits in `queue`; a worker that
-    is not running it has received it.
+    is not running it has received it. With `redelivery_at` it is neither: whoever took it is
+    gone without acknowledging it, and from that moment on the broker hands it out again.
     """
 
     task_id: str
@@ -227,6 +242,25 @@ class TaskFound:
     root_id: str | None = None
     parent_id: str | None = None
     group_id: str | None = None
+    chord_id: str | None = None
+    redelivery_at: float | None = None
+
+
+@event(frozen=True, slots=True)
+class TaskLost:
+    """Nobody has it any more, or nobody can say. Found by us, for `reason`; said by nobody.
+
+    `mark` is the task's own (`Task.mark`) when the evidence was taken: of a task that was
+    heard of since, it tells nothing. `redelivery_at`: when the broker hands it out again.
+    """
+
+    task_id: str
+    at: float
+    heard_at: float
+    reason: str
+    mark: Mark
+    worker: str | None = None
+    redelivery_at: float | None = None
 
 
 @event(frozen=True, slots=True)
@@ -311,6 +345,7 @@ TaskEvent = (
     | TaskCancelled
     | ResultStored
     | TaskFound
+    | TaskLost
 )
 WorkerEvent = WorkerHeartbeat | WorkerOffline | WorkerLost | WorkerReported
 Event = TaskEvent | WorkerEvent | QueueMeasured

@@ -39,6 +39,7 @@ _DESCRIBED = {
             "root_id",
             "parent_id",
             "group_id",
+            "chord_id",
             "retry_of",
         )
         if name in kind.__dataclass_fields__
@@ -89,13 +90,15 @@ def clear_run(task: Task) -> None:
     task.progress_message = None
 
 
-def advance(task: Task, state: TaskState, at: float, worker: str | None) -> None:
+def advance(
+    task: Task, state: TaskState, at: float, worker: str | None, note: str | None = None
+) -> None:
     """Move forward to `state`, or only write the step down where the task is further already."""
     rank = _ENDED_RANK if is_over(task) else RANK.get(task.state, -1)
     if RANK[state] > rank or task.state is state:
-        move(task, state, at, worker)
+        move(task, state, at, worker, note)
     else:
-        write(task, state, at, worker)
+        write(task, state, at, worker, note)
         task.worker = task.worker or worker
 
 
@@ -104,6 +107,9 @@ def move(
 ) -> None:
     """Go to `state` and write the step down."""
     task.state = state
+    task.redelivery_at = None
+    if not state.ended:
+        task.finished_at = None
     if state is not PROGRESS:
         task.custom_state = None
     if worker is not None:

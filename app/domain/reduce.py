@@ -11,7 +11,8 @@ order of arrival. The rules, each held by a case in `tests/domain/test_reduce.py
 4. REVOKED is no promise: a worker that forgot the revoke runs the task, and then SUCCESS or
    FAILURE is what happened. Only after "terminated" is a success that returned None ignored:
    gevent pools announce one for a task that they have just killed.
-5. LOST gives way to anything that is heard.
+5. LOST gives way to anything that is heard, and is believed only of a task that was not heard
+   of since it was looked for.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from app.domain.events import (
     TaskEvent,
     TaskFailed,
     TaskFound,
+    TaskLost,
     TaskProgressed,
     TaskReceived,
     TaskRejected,
@@ -58,6 +60,10 @@ from app.domain.moves import (
     write,
 )
 from app.domain.tasks import Task, seq_of
+
+AGAIN = "delivered again"
+"""The note of a step that the broker's second delivery made."""
+_ENDS = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 
 def begin(event: TaskEvent) -> Task:
@@ -98,7 +104,7 @@ def _received(task: Task, event: TaskReceived) -> bool:
     elif task.received_at is not None or task.state.ended:
         return _received_again(task, event) or changed
     task.received_at = event.at
-    advance(task, RECEIVED, event.at, event.worker)
+    advance(task, RECEIVED, event.at, event.worker, AGAIN if event.redelivered else None)
     return True
 
 
@@ -110,11 +116,13 @@ def _received_again(task: Task, event: TaskReceived) -> bool:
         clear_run(task)
     elif task.received_at is not None and event.at <= task.received_at:
         return False
+    elif task.state is LOST:
+        clear_run(task)
     task.received_at = event.at
     if task.state in (STARTED, PROGRESS):
         write(task, RECEIVED, event.at, event.worker, "delivered again while it ran")
     else:
-        move(task, RECEIVED, event.at, event.worker, "delivered again")
+        move(task, RECEIVED, event.at, event.worker, AGAIN)
     return True
 
 
@@ -176,6 +184,7 @@ def _progress(
     custom: str | None,
 ) -> bool:
     task.finished_at = None
+    task.redelivery_at = None
     before = (
         task.progress_current,
         task.progress_total,
@@ -303,6 +312,8 @@ def _stored(task: Task, event: ResultStored) -> bool:
     if event.retries is not None and event.retries > task.retries:
         next_attempt(task, event.retries)
         changed = True
+    if task.state is LOST and event.found and event.status not in _ENDS:
+        return changed
     match event.status:
         case "SUCCESS":
             changed |= _stored_success(task, event)
@@ -383,10 +394,14 @@ def _found(task: Task, event: TaskFound) -> bool:
         changed = True
     if event.retries < task.retries:
         return changed
-    if task.state is LOST:
-        task.finished_at = None
-        move(task, PENDING, event.at, None, "found again")
+    if event.redelivery_at is not None:
+        return _orphaned(task, event.redelivery_at) or changed
+    if task.redelivery_at is not None and (event.worker is not None or task.state is LOST):
+        task.redelivery_at = None
         changed = True
+    if task.state is LOST:
+        _found_again(task, event)
+        return True
     if event.worker is None or task.state.ended:
         return changed
     if RANK[task.state] < RANK[RECEIVED]:
@@ -397,6 +412,35 @@ def _found(task: Task, event: TaskFound) -> bool:
         move(task, STARTED, task.started_at, event.worker)
         changed = True
     return fill(task, "worker", event.worker) or changed
+
+
+def _found_again(task: Task, event: TaskFound) -> None:
+    if event.worker is None:
+        clear_run(task)
+        task.received_at = None
+        move(task, PENDING, event.at, None, "found again")
+    elif event.running:
+        task.started_at = event.started_at or task.started_at or event.at
+        move(task, STARTED, event.at, event.worker, "found again")
+    else:
+        clear_run(task)
+        move(task, RECEIVED, event.at, event.worker, "found again")
+
+
+def _orphaned(task: Task, redelivery_at: float) -> bool:
+    """Its message waits with the broker for a worker that is gone."""
+    if is_over(task) or task.redelivery_at == redelivery_at:
+        return False
+    task.redelivery_at = redelivery_at
+    return True
+
+
+def _lost(task: Task, event: TaskLost) -> bool:
+    if task.state.ended or task.mark != event.mark:
+        return False
+    end(task, LOST, event.at, event.worker, event.reason)
+    task.redelivery_at = event.redelivery_at
+    return True
 
 
 _REDUCERS: dict[type, Callable[[Task, Any], bool]] = {
@@ -412,4 +456,5 @@ _REDUCERS: dict[type, Callable[[Task, Any], bool]] = {
     TaskCancelled: _cancelled,
     ResultStored: _stored,
     TaskFound: _found,
+    TaskLost: _lost,
 }

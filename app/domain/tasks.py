@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.domain.events import Json
+from app.domain.events import Json, Mark
 
 
 class TaskState(StrEnum):
@@ -57,6 +57,7 @@ class Task:
     `seq` is the task's place in the list: microseconds since the epoch of the first moment
     known of it, shifted left by `SEQ_SHIFT` bits that keep tasks of one microsecond apart.
     It never changes. Times are seconds since the epoch; None means that it isn't known.
+    `redelivery_at`: whoever had it is gone, and the broker hands its message out again then.
     """
 
     id: str
@@ -89,8 +90,25 @@ class Task:
     root_id: str | None = None
     parent_id: str | None = None
     group_id: str | None = None
+    chord_id: str | None = None
     retry_of: str | None = None
+    redelivery_at: float | None = None
     transitions: list[Transition] = field(default_factory=list)
+
+    @property
+    def mark(self) -> Mark:
+        """How far it has come, to tell later whether it has moved. No clock is compared."""
+        steps = self.transitions
+        return len(steps), self.state, steps[-1].at if steps else 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Its story is known from beginning to end."""
+        if not self.state.ended or self.state is TaskState.LOST or self.finished_at is None:
+            return False
+        known = self.received_at is not None or self.state is TaskState.REVOKED
+        ran = self.state in (TaskState.SUCCESS, TaskState.FAILURE)
+        return known and (self.started_at is not None or not ran)
 
     @property
     def wait(self) -> float | None:

@@ -36,7 +36,8 @@ _TASK = (
     '"kwargs_repr":%s,"result":%s,"result_repr":%s,"exception":%s%s,"queue":%s,"worker":%s,'
     '"priority":%s,"retries":%s,"eta":%s,"expires":%s,"sent_at":%s,"received_at":%s,'
     '"started_at":%s,"finished_at":%s,"wait_seconds":%s,"runtime_seconds":%s,"progress":%s,'
-    '"root_id":%s,"parent_id":%s,"group_id":%s,"retry_of":%s%s,"seen_at":%s,"seq":"%d",'
+    '"root_id":%s,"parent_id":%s,"group_id":%s,"chord_id":%s,"retry_of":%s,'
+    '"redelivery_at":%s%s,"seen_at":%s,"seq":"%d",'
     '"links":{"self":"%s","events":"%s/events","page":"/ui%s"}}'
 )
 """One format for all: three times as fast as an encoder of objects, and the recorder encodes
@@ -91,7 +92,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     root_id: str | None
     parent_id: str | None
     group_id: str | None
+    chord_id: str | None
     retry_of: str | None
+    redelivery_at: str | None
 
 
 _decoder = msgspec.json.Decoder(Summary)
@@ -159,7 +162,9 @@ def decode_summary(data: bytes) -> Task:
         root_id=found.root_id,
         parent_id=found.parent_id,
         group_id=found.group_id,
+        chord_id=found.chord_id,
         retry_of=found.retry_of,
+        redelivery_at=read_moment(found.redelivery_at),
     )
 
 
@@ -223,7 +228,9 @@ def _encode(
         own if task.root_id == task.id else "null" if task.root_id is None else _id(task.root_id),
         "null" if task.parent_id is None else _id(task.parent_id),
         "null" if task.group_id is None else _id(task.group_id),
+        "null" if task.chord_id is None else _id(task.chord_id),
         "null" if task.retry_of is None else _id(task.retry_of),
+        "null" if task.redelivery_at is None else print_moment(task.redelivery_at),
         story,
         print_moment(task.seen_at),
         task.seq,

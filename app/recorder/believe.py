@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.domain.events import TaskEvent
+from app.domain.events import TaskEvent, TaskLost
 from app.domain.reduce import begin, reduce
 from app.domain.tasks import Task
 from app.store.rollups import Tally, TallyKey, minute_of
@@ -15,7 +15,7 @@ RECENT_LIMIT = 50_000
 
 log = structlog.get_logger()
 
-_End = tuple[TallyKey, float | None, float | None]
+_End = tuple[TallyKey, float | None, float | None, bool]
 
 
 @dataclass(slots=True)
@@ -68,6 +68,8 @@ class Beliefs:
             task = known.get(task_id) or ended.get(task_id)
             try:
                 if task is None:
+                    if type(event) is TaskLost:
+                        continue  # forgotten meanwhile: there is nothing left to give up
                     known[task_id] = changed[task_id] = self._begin(event)
                     ends[task_id] = None
                     continue
@@ -112,7 +114,8 @@ def _end_of(task: Task) -> _End | None:
     """How an ended task stands in the figures."""
     if task.finished_at is None or not task.state.ended:
         return None
-    return TallyKey(minute_of(task.finished_at), task.name, task.state), task.runtime, task.wait
+    key = TallyKey(minute_of(task.finished_at), task.name, task.state)
+    return key, task.runtime, task.wait, task.whole
 
 
 def _count(tallies: dict[TallyKey, Tally], before: _End | None, after: _End | None) -> None:
@@ -120,9 +123,10 @@ def _count(tallies: dict[TallyKey, Tally], before: _End | None, after: _End | No
     if before == after:
         return
     if before is not None:
-        key, runtime, wait = before
+        key, runtime, wait, whole = before
         taken = tallies.setdefault(key, Tally())
         taken.count -= 1
+        taken.whole -= whole
         if runtime is not None:
             taken.runtimes -= 1
             taken.runtime_sum -= runtime
@@ -130,5 +134,5 @@ def _count(tallies: dict[TallyKey, Tally], before: _End | None, after: _End | No
             taken.waits -= 1
             taken.wait_sum -= wait
     if after is not None:
-        key, runtime, wait = after
-        tallies.setdefault(key, Tally()).add(runtime=runtime, wait=wait)
+        key, runtime, wait, whole = after
+        tallies.setdefault(key, Tally()).add(runtime=runtime, wait=wait, whole=whole)

@@ -2,18 +2,27 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from app.store.database import Database
-from app.store.rows import REPR_LIMIT, clean
+from app.store.rows import ID_LENGTH, REPR_LIMIT, clean
 from app.store.schema import blind_windows
+
+EVENTS = "events"
+"""The source of what Celery publishes: heard by whoever listens, kept by nobody."""
+STREAM = "stream"
+"""The source of what workers with the plugin write down."""
+_KEY = ("began_at", "cause", "source")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindWindow:
     """From when to when events went unheard; `ended_at` None: they still do. `id` None: new.
 
-    Times are seconds since the epoch. `note` says how it was healed, or what stays unknown.
+    Times are seconds since the epoch. `source` is the way of hearing that was blind: `events`,
+    `stream`, or one producer's name. `note` says how it was healed, or what stays unknown;
+    `found` how many tasks healing heard of for the first time, `ended` of how many it learned
+    the end, `lost` how many it had to give up.
     """
 
     began_at: float
@@ -21,11 +30,15 @@ class BlindWindow:
     ended_at: float | None = None
     healed_at: float | None = None
     note: str | None = None
+    source: str = EVENTS
+    found: int | None = None
+    ended: int | None = None
+    lost: int | None = None
     id: int | None = None
 
 
 def put(connection: Connection, windows: list[BlindWindow]) -> None:
-    """Writes windows: one that began at the same moment by the same cause is replaced."""
+    """Writes windows: one of the same beginning, cause and source is replaced."""
     for window in windows:
         values = {
             "began_at": window.began_at,
@@ -33,10 +46,12 @@ def put(connection: Connection, windows: list[BlindWindow]) -> None:
             "ended_at": window.ended_at,
             "healed_at": window.healed_at,
             "note": clean(window.note, REPR_LIMIT),
+            "source": clean(window.source, ID_LENGTH),
+            "found": window.found,
+            "ended": window.ended,
+            "lost": window.lost,
         }
-        same = (blind_windows.c.began_at == window.began_at) & (
-            blind_windows.c.cause == values["cause"]
-        )
+        same = and_(*(blind_windows.c[name] == values[name] for name in _KEY))
         if connection.execute(update(blind_windows).where(same).values(values)).rowcount == 0:
             connection.execute(insert(blind_windows), values)
 
@@ -45,4 +60,5 @@ def latest(db: Database, limit: int = 100) -> list[BlindWindow]:
     """The latest windows, newest first."""
     query = select(blind_windows).order_by(blind_windows.c.id.desc()).limit(limit)
     with db.reading() as connection:
-        return [BlindWindow(**row) for row in connection.execute(query).mappings()]
+        rows = connection.execute(query).mappings()
+        return [BlindWindow(**{**row, "source": row["source"] or EVENTS}) for row in rows]

@@ -26,7 +26,10 @@ class TallyKey(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Tasks of one name that came to one state in one minute; times in seconds."""
+    """Tasks of one name that came to one state in one minute; times in seconds.
+
+    `whole`: of how many of them the story is known from beginning to end.
+    """
 
     count: int = 0
     runtimes: int = 0
@@ -35,10 +38,14 @@ class Tally:
     waits: int = 0
     wait_sum: float = 0.0
     wait_max: float = 0.0
+    whole: int = 0
 
-    def add(self, *, runtime: float | None = None, wait: float | None = None) -> None:
+    def add(
+        self, *, runtime: float | None = None, wait: float | None = None, whole: bool = False
+    ) -> None:
         """One more task, with what is known of it."""
         self.count += 1
+        self.whole += whole
         if runtime is not None:
             self.runtimes += 1
             self.runtime_sum += runtime
@@ -56,7 +63,7 @@ def minute_of(moment: float) -> int:
 
 _ADD = (
     "INSERT INTO rollups (minute, name_id, state, count, runtimes, runtime_sum, runtime_max,"
-    " waits, wait_sum, wait_max) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " waits, wait_sum, wait_max, whole) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (minute, name_id, state) DO UPDATE SET"
     " count = rollups.count + excluded.count,"
     " runtimes = rollups.runtimes + excluded.runtimes,"
@@ -64,7 +71,8 @@ _ADD = (
     " runtime_max = max(rollups.runtime_max, excluded.runtime_max),"
     " waits = rollups.waits + excluded.waits,"
     " wait_sum = rollups.wait_sum + excluded.wait_sum,"
-    " wait_max = max(rollups.wait_max, excluded.wait_max)"
+    " wait_max = max(rollups.wait_max, excluded.wait_max),"
+    " whole = rollups.whole + excluded.whole"
 )
 
 
@@ -82,6 +90,7 @@ def add(connection: Connection, tallies: Mapping[TallyKey, Tally], numbers: Numb
             tally.waits,
             tally.wait_sum,
             tally.wait_max,
+            tally.whole,
         )
         for key, tally in tallies.items()
     ]
@@ -120,7 +129,7 @@ def by_name(db: Database, since: float, until: float) -> dict[str | None, dict[T
     return found
 
 
-_SUMMED = ("count", "runtimes", "runtime_sum", "waits", "wait_sum")
+_SUMMED = ("count", "runtimes", "runtime_sum", "waits", "wait_sum", "whole")
 _GREATEST = ("runtime_max", "wait_max")
 
 

@@ -147,6 +147,8 @@ def to_task(row: RowMapping, outside: Mapping[int, str], *, whole: bool) -> Task
         parent_id=row["parent_id"],
         group_id=row["group_id"],
         retry_of=row["retry_of"],
+        chord_id=row["chord_id"],
+        redelivery_at=row["redelivery_at"],
     )
     if whole:
         task.traceback = row["traceback"]

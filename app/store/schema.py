@@ -82,9 +82,12 @@ tasks = Table(
     Column("exception", Text),
     Column("traceback", Text),
     Column("transitions", Text, nullable=False),
+    Column("chord_id", Text),
+    Column("redelivery_at", Double),
 )
 """One row a task. The order of columns matters to SQLite: what every list needs comes first,
-what can be long and is read for one task only comes last, where it spills without being read.
+what can be long and is read for one task only comes last, where it spills without being read;
+what a later migration added comes after it, and is short.
 
 `root_id` is "" where a task is its own root, as most are. `outside` has a bit for each of
 args, kwargs and result that stands in `task_values`."""
@@ -157,6 +160,7 @@ rollups = Table(
     Column("waits", BIG, nullable=False),
     Column("wait_sum", Double, nullable=False),
     Column("wait_max", Double, nullable=False),
+    Column("whole", BIG, nullable=False, server_default="0"),
 )
 """How many tasks came to a state in a minute, by name (0: not known), and how long they took."""
 
@@ -169,7 +173,30 @@ blind_windows = Table(
     Column("cause", Text, nullable=False),
     Column("healed_at", Double),
     Column("note", Text),
+    Column("source", Text),
+    Column("found", Integer),
+    Column("ended", Integer),
+    Column("lost", Integer),
 )
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("position", Text, nullable=False),
+)
+"""How far each durable stream has been read: kept with the rows that were read up to there."""
+
+fence = Table(
+    "fence",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("token", BIG, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("taken_at", Double, nullable=False),
+)
+"""One row: whose word counts. Every recorder that takes over raises the token, and a write
+with an older one is refused."""
 
 announcements = Table(
     "announcements",

@@ -170,7 +170,13 @@ def _cells(
 ) -> Cells:
     values: Several = (task.args, task.kwargs, task.result)
     reprs: Several = (task.args_repr, task.kwargs_repr, task.result_repr)
-    links: Several = (task.root_id, task.parent_id, task.group_id, task.retry_of)
+    links: Several = (
+        task.root_id,
+        task.parent_id,
+        task.group_id,
+        task.retry_of,
+        task.chord_id,
+    )
     words: Several = (task.custom_state, task.progress_message, task.exception, task.traceback)
     bits = 0
     if not harmless((*values, *reprs, *links, *words)):
@@ -178,7 +184,7 @@ def _cells(
         words = tuple(map(clean, words, (ID_LENGTH, REPR_LIMIT, TEXT_LIMIT, TEXT_LIMIT)))
         values, reprs, bits = _fitting(task.seq, values, reprs, outside)
     custom_state, progress_message, exception, traceback = words
-    root_id, *more_links = links
+    root_id, *more_links, chord_id = links
     times = (
         task.eta,
         task.expires,
@@ -189,7 +195,9 @@ def _cells(
         task.runtime,
         task.progress_current,
         task.progress_total,
+        task.redelivery_at,
     )
+    *moments, redelivery_at = finite(times)
     return (
         task.seq,
         task_id,
@@ -200,7 +208,7 @@ def _cells(
         custom_state,
         small(task.priority),
         small(task.retries),
-        *finite(times),
+        *moments,
         progress_message,
         "" if root_id == task_id else root_id or None,
         *more_links,
@@ -210,6 +218,8 @@ def _cells(
         exception,
         traceback,
         steps_text(task.transitions),
+        chord_id,
+        redelivery_at,
     )
 
 

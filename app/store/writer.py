@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from app.domain.queues import Queue
 from app.domain.tasks import Task
 from app.domain.workers import Worker
-from app.store import announcements, blind_windows, labels, queues, rollups, task_rows, workers
+from app.store import (
+    announcements,
+    blind_windows,
+    labels,
+    positions,
+    queues,
+    rollups,
+    task_rows,
+    workers,
+)
 from app.store.announcements import Announcement
 from app.store.blind_windows import BlindWindow
 from app.store.database import Database
@@ -17,13 +26,17 @@ __all__ = ["Announcement", "Batch", "BlindWindow", "Tally", "TallyKey", "commit"
 
 @dataclass(slots=True)
 class Batch:
-    """What one tick has changed. Each task, worker and queue stands in it once."""
+    """What one tick has changed. Each task, worker and queue stands in it once.
+
+    `positions`: how far each durable stream is read with it.
+    """
 
     tasks: list[Task] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     queues: list[Queue] = field(default_factory=list)
     tallies: dict[TallyKey, Tally] = field(default_factory=dict)
     blind_windows: list[BlindWindow] = field(default_factory=list)
+    positions: dict[str, str] = field(default_factory=dict)
     announcement: Announcement | None = None
 
 
@@ -42,6 +55,7 @@ def commit(db: Database, batch: Batch) -> None:
         workers.put(connection, batch.workers)
         queues.put(connection, batch.queues)
         blind_windows.put(connection, batch.blind_windows)
+        positions.put(connection, batch.positions)
         if batch.announcement is not None:
             announcements.put(connection, batch.announcement)
 

@@ -11,6 +11,7 @@ from app.domain.events import (
     TaskEvent,
     TaskFailed,
     TaskFound,
+    TaskLost,
     TaskProgressed,
     TaskReceived,
     TaskRejected,
@@ -22,7 +23,7 @@ from app.domain.events import (
 )
 from app.domain.moves import MAX_TRANSITIONS
 from app.domain.reduce import begin, reduce
-from app.domain.tasks import SEQ_SHIFT, Task, TaskState, Transition, seq_of, seq_time
+from app.domain.tasks import SEQ_SHIFT, Task, TaskState, seq_of, seq_time
 
 W1, W2 = "celery@w1", "celery@w2"
 
@@ -83,6 +84,10 @@ def revoked(at: float, terminated: bool = False, expired: bool = False) -> TaskR
 
 def stored(at: float, status: str, **more: object) -> ResultStored:
     return ResultStored(task_id="t", at=at, heard_at=at, status=status, **more)  # type: ignore[arg-type]
+
+
+def found(at: float, **more: object) -> TaskFound:
+    return TaskFound(task_id="t", at=at, heard_at=at, **more)  # type: ignore[arg-type]
 
 
 def progressed(at: float, current: float, custom: str | None = None) -> TaskProgressed:
@@ -337,14 +342,83 @@ def test_a_second_success_tells_of_the_second_delivery() -> None:
     assert (task.result_repr, task.worker, task.finished_at, task.runtime) == ("4", W2, 12, 2)
 
 
-def test_lost_gives_way_to_anything_heard() -> None:
-    for event in (started(6), progressed(6, 1), succeeded(6), failed(6), received(6)):
-        task = after(received(2), started(3))
-        task.state, task.finished_at = TaskState.LOST, 5
-        task.transitions.append(Transition(TaskState.LOST, 5))
+def lost(task: Task, at: float = 50, redelivery_at: float | None = None) -> TaskLost:
+    return TaskLost(
+        task_id="t",
+        at=at,
+        heard_at=at,
+        reason="its worker died",
+        mark=task.mark,
+        redelivery_at=redelivery_at,
+    )
+
+
+def test_a_lost_task_ends_with_the_reason() -> None:
+    task = after(received(2), started(3))
+
+    assert reduce(task, lost(task, redelivery_at=99))
+    assert (task.state, task.finished_at, task.redelivery_at) == (TaskState.LOST, 50, 99)
+    assert task.transitions[-1].note == "its worker died"
+    assert not task.whole
+
+
+def test_a_task_that_has_moved_since_it_was_looked_for_is_not_lost() -> None:
+    for event in (received(4, 1), started(3), succeeded(5), revoked(5)):
+        task = after(received(2))
+        evidence = lost(task)
         reduce(task, event)
 
+        assert not reduce(task, evidence)
         assert task.state is not TaskState.LOST
+
+
+def test_lost_gives_way_to_anything_heard() -> None:
+    for event in (
+        started(60), progressed(60, 1), succeeded(60), failed(60), received(60), retried(60),
+        revoked(60), stored(60, "SUCCESS"), found(60), found(60, worker=W1, running=True),
+    ):  # fmt: skip
+        task = after(received(2), started(3))
+        reduce(task, lost(task, redelivery_at=99))
+        reduce(task, event)
+
+        assert task.state is not TaskState.LOST, event
+        assert task.redelivery_at is None
+        assert task.state.ended or task.finished_at is None
+
+
+def test_an_old_word_of_the_backend_does_not_bring_a_lost_task_back() -> None:
+    task = after(received(2), started(3))
+    reduce(task, lost(task))
+
+    assert not reduce(task, stored(60, "STARTED", found=True, worker=W1))
+    assert task.state is TaskState.LOST
+
+
+def test_a_message_that_nobody_holds_says_when_it_comes_back() -> None:
+    task = after(sent(1), received(2))
+
+    assert reduce(task, found(10, redelivery_at=3_602))
+    assert (task.state, task.redelivery_at) == (TaskState.RECEIVED, 3_602)
+    assert not reduce(task, found(11, redelivery_at=3_602))
+
+    reduce(task, received(3_610, worker=W2))
+    assert (task.state, task.worker, task.redelivery_at) == (TaskState.RECEIVED, W2, None)
+    assert task.transitions[-1].note == "delivered again"
+
+
+def test_a_message_in_nobody_s_hands_leaves_a_lost_task_lost() -> None:
+    task = after(received(2), started(3))
+    reduce(task, lost(task))
+    reduce(task, found(60, redelivery_at=99))
+
+    assert (task.state, task.redelivery_at) == (TaskState.LOST, 99)
+
+
+def test_a_story_is_whole_when_beginning_and_end_were_heard() -> None:
+    assert after(sent(1), received(2), started(3), succeeded(4)).whole
+    assert after(received(2), revoked(3)).whole
+    assert not after(sent(1), stored(4, "SUCCESS")).whole
+    assert not after(received(2), started(3)).whole
 
 
 def test_a_task_that_retries_for_ever_keeps_a_bounded_story() -> None:

@@ -51,7 +51,12 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
     root_id: str | None
     parent_id: str | None
     group_id: str | None
+    chord_id: Annotated[str | None, Meta(description="The task that its chord ends in")]
     retry_of: str | None
+    redelivery_at: Annotated[
+        Moment | None,
+        Meta(description="When the broker hands it out again: whoever had it is gone"),
+    ]
     seen_at: Annotated[Moment, Meta(description="The first moment known of it")] | None
     seq: Annotated[str, Meta(description="Its place in the list: larger is newer")]
     links: Links

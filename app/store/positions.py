@@ -1,0 +1,26 @@
+"""How far durable streams have been read: kept with the rows that were read up to there."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, select
+
+from app.store.database import Database
+from app.store.schema import positions
+
+_PUT = (
+    "INSERT INTO positions (source, position) VALUES (?, ?)"
+    " ON CONFLICT (source) DO UPDATE SET position = excluded.position"
+)
+
+
+def put(connection: Connection, read: Mapping[str, str]) -> None:
+    """Keeps the position of each source, in the transaction of what was read."""
+    if read:
+        connection.exec_driver_sql(_PUT, list(read.items()))
+
+
+def get(db: Database, source: str) -> str | None:
+    """How far a source was read; None if it never was."""
+    with db.reading() as connection:
+        query = select(positions.c.position).where(positions.c.source == source)
+        return connection.scalar(query)
