@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, exc, inspect, text
 
 from app.domain.errors import CannotStart, StoreUnavailable
-from app.store import sqlite
+from app.store import fence, sqlite
 from app.store.migrations import HEAD
 
 FILE_NAME = "umbel.db"
@@ -17,11 +17,15 @@ FILE_NAME = "umbel.db"
 
 
 class Database:
-    """An open store. Safe to share between threads; every process opens its own."""
+    """An open store. Safe to share between threads; every process opens its own.
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    `token` is what every write is checked against; None, as for the web's audit, checks nothing.
+    """
+
+    def __init__(self, engine: Engine, place: str, token: int | None = None) -> None:
         self.engine = engine
         self.place = place
+        self.token = token
 
     @classmethod
     def open(cls, url: str | Path) -> "Database":
@@ -42,6 +46,11 @@ class Database:
             raise
         return cls(engine, str(path))
 
+    def fenced(self, token: int) -> "Database":
+        """The same store for the recorder that has claimed `token`: none of its writes, whatever
+        module makes it, gets through once another has claimed."""
+        return Database(self.engine, self.place, token)
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one moment of the store. Raises StoreUnavailable."""
@@ -50,10 +59,15 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction: committed when the block ends, undone when it raises."""
+        """A transaction: committed when the block ends, undone when it raises.
+
+        Raises Superseded, at its beginning, where another recorder has claimed the store.
+        """
         with _said_plainly(self.place), self.engine.connect() as plain:
             connection = plain.execution_options(writes=True)
             with connection.begin():
+                if self.token is not None:
+                    fence.check(connection, self.token)
                 yield connection
 
     def ping(self) -> None:
