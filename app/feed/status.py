@@ -21,6 +21,14 @@ class RecorderStatus(Struct, frozen=True, kw_only=True):
     not), and `reason` why not. `lag` is how long the newest kept event had waited, in seconds.
     `events`, `changes`, `dropped`, `malformed` (by reason) and `blind_windows` count since
     `started_at`; `backlog` is messages heard and not yet kept.
+
+    Of durable events: `durable_producers` are those heard on the stream within a minute,
+    `stock_workers` the online workers that are heard on pub/sub alone, `stream_lag` the age in
+    seconds of what is to be read next, `stream_position` the entry that was read last, and
+    `producer_dropped` the events that producers could not keep. Of healing: whether it goes on
+    (`healing`), when all was `checked_at` last, how many open tasks it could not judge
+    (`unchecked`) and why, and how many tasks were given up (`lost`). `token` is the recorder's
+    right to write.
     """
 
     recorder: str
@@ -39,6 +47,17 @@ class RecorderStatus(Struct, frozen=True, kw_only=True):
     dropped: int = 0
     blind_windows: int = 0
     malformed: dict[str, int] = {}
+    durable_producers: int = 0
+    stock_workers: int = 0
+    stream_lag: float = 0.0
+    stream_position: str = ""
+    producer_dropped: int = 0
+    token: int = 0
+    lost: int = 0
+    healing: bool = False
+    checked_at: float | None = None
+    unchecked: int = 0
+    unchecked_reason: str = ""
 
 
 class _StatusJson(Struct, frozen=True, kw_only=True):
@@ -60,6 +79,17 @@ class _StatusJson(Struct, frozen=True, kw_only=True):
     dropped: int
     blind_windows: int
     malformed: dict[str, int]
+    durable_producers: int
+    stock_workers: int
+    stream_lag_seconds: float
+    stream_position: str
+    producer_dropped: int
+    token: int
+    lost: int
+    healing: bool
+    checked_at: str | None
+    unchecked: int
+    unchecked_reason: str
 
 
 def encode_status(status: RecorderStatus) -> bytes:
@@ -82,6 +112,17 @@ def encode_status(status: RecorderStatus) -> bytes:
             dropped=status.dropped,
             blind_windows=status.blind_windows,
             malformed=status.malformed,
+            durable_producers=status.durable_producers,
+            stock_workers=status.stock_workers,
+            stream_lag_seconds=round(status.stream_lag, 3),
+            stream_position=status.stream_position,
+            producer_dropped=status.producer_dropped,
+            token=status.token,
+            lost=status.lost,
+            healing=status.healing,
+            checked_at=moment(status.checked_at),
+            unchecked=status.unchecked,
+            unchecked_reason=status.unchecked_reason,
         )
     )
 

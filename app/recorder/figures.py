@@ -26,6 +26,17 @@ class Figures:
         self.blind_windows = 0
         self.lag = 0.0
         self.malformed: Counter[str] = Counter()
+        self.durable_producers = 0
+        self.stock_workers = 0
+        self.stream_lag = 0.0
+        self.stream_position = ""
+        self.producer_dropped = 0
+        self.token = 0
+        self.lost = 0
+        self.healing = False
+        self.checked_at: float | None = None
+        self.unchecked = 0
+        self.unchecked_reason = ""
         self._live: bool | None = None
         self._since = self.started_at
         self._past: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
@@ -62,6 +73,17 @@ class Figures:
             dropped=self.dropped,
             blind_windows=self.blind_windows,
             malformed=dict(self.malformed),
+            durable_producers=self.durable_producers,
+            stock_workers=self.stock_workers,
+            stream_lag=self.stream_lag,
+            stream_position=self.stream_position,
+            producer_dropped=self.producer_dropped,
+            token=self.token,
+            lost=self.lost,
+            healing=self.healing,
+            checked_at=self.checked_at,
+            unchecked=self.unchecked,
+            unchecked_reason=self.unchecked_reason,
         )
 
     def _rate(self) -> float:
