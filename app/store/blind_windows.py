@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, case, func, insert, select, update
 
 from app.store.database import Database
 from app.store.rows import ID_LENGTH, REPR_LIMIT, clean
@@ -62,3 +62,11 @@ def latest(db: Database, limit: int = 100) -> list[BlindWindow]:
     with db.reading() as connection:
         rows = connection.execute(query).mappings()
         return [BlindWindow(**{**row, "source": row["source"] or EVENTS}) for row in rows]
+
+
+def by_cause(db: Database) -> dict[str, tuple[int, int]]:
+    """How many windows are kept of each cause, and how many of those are not healed yet."""
+    unhealed = func.sum(case((blind_windows.c.healed_at.is_(None), 1), else_=0))
+    query = select(blind_windows.c.cause, func.count(), unhealed).group_by(blind_windows.c.cause)
+    with db.reading() as connection:
+        return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}
