@@ -45,12 +45,14 @@ $(VENV)/.python:
 	    "python3-venv." >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.app: $(LOCK)/app.txt $(LOCK)/build.txt pyproject.toml | $(VENV)/.python
+PLUGIN := worker/plugin
+$(VENV)/.app: $(LOCK)/app.txt $(LOCK)/build.txt pyproject.toml $(PLUGIN)/pyproject.toml \
+    | $(VENV)/.python
 	@echo "Installing Umbel into $(VENV) …"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes \
 	  -r $(LOCK)/build.txt -r $(LOCK)/app.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps \
-	  --no-build-isolation -e .
+	  --no-build-isolation -e . -e $(PLUGIN)
 	@touch $@
 
 $(VENV)/.dev: $(LOCK)/dev.txt $(VENV)/.app

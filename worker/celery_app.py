@@ -6,6 +6,7 @@ import sys
 from celery import Celery
 from celery.exceptions import ImproperlyConfigured
 
+import umbel_worker
 from worker import catalog, reconnect, settings, shutdown
 from worker.retries import RetryingTask
 
@@ -14,6 +15,7 @@ try:
     app.conf.update(settings.configuration(settings.read(os.environ)))
 except ImproperlyConfigured as error:
     sys.exit(str(error))
+umbel_worker.install(app)
 catalog.install()
 reconnect.install(app)
 shutdown.install(app)
