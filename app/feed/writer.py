@@ -7,7 +7,9 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from app.domain.errors import Superseded
 from app.feed.changes import Change, id_order
+from app.feed.lease import LEASE_KEY
 from app.feed.stream import STREAM, feed_errors, newest_entry
 
 FEED_BYTES = 32 * 1024 * 1024
@@ -20,6 +22,10 @@ AT_ONCE = 500
 """Changes added in one script: Redis serves nobody else for about a millisecond."""
 
 _ADD = """
+if ARGV[3] ~= '' then
+  local holder = redis.call('GET', KEYS[2])
+  if holder and holder ~= ARGV[3] then return -1 end
+end
 local whole = 1
 if ARGV[1] ~= '' and #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then
   whole = 0
@@ -38,8 +44,11 @@ end
 return whole
 """
 """Adds entries that are not there yet; 0 if the last one announced is gone, or if an id that
-Redis refuses as too small isn't there. One script costs a fifth of as many commands, and its
-changes as one argument a fifth of as many arguments, which redis-py looks at one by one."""
+Redis refuses as too small isn't there; -1, and nothing is added, if another holds the lease.
+Where nobody holds it adding is harmless: what is announced is committed, so whoever has claimed
+the store since has it in the outbox, under the same ids. One script costs a fifth of as many
+commands, and its changes as one argument a fifth of as many arguments, which redis-py looks at
+one by one."""
 
 
 class Feed:
@@ -47,10 +56,12 @@ class Feed:
 
     A change gets its id when it is committed, and is announced under it afterwards, maybe
     by another process after a crash: an id that the feed has already is not announced twice.
+    `holder` is who must not be another's lease; "" announces whoever has it.
     """
 
-    def __init__(self, redis: "Redis", *, feed_bytes: int = FEED_BYTES) -> None:
+    def __init__(self, redis: "Redis", *, holder: str = "", feed_bytes: int = FEED_BYTES) -> None:
         self._redis = redis
+        self._holder = holder
         self._feed_bytes = feed_bytes
         self._last = (0, 0)
         self._announced = ""
@@ -76,7 +87,8 @@ class Feed:
 
     async def announce(self, changes: Sequence[Change]) -> bool:
         """Adds the changes in order. False: what was announced before is gone, so that readers
-        have to be told `reset`. Raises FeedUnavailable; then announce the same again.
+        have to be told `reset`. Raises FeedUnavailable; then announce the same again. Raises
+        Superseded where another recorder holds the lease.
         """
         whole = True
         for start in range(0, len(changes), AT_ONCE):
@@ -84,8 +96,12 @@ class Feed:
             # As text, since Redis's msgpack knows no bytes: to Lua they are the same.
             texts = [(id, kind, data.decode("utf-8", "replace")) for id, kind, data in part]
             packed = msgspec.msgpack.encode(texts)
+            known: list[str | bytes] = [self._announced, packed, self._holder]
             async with feed_errors():
-                whole &= bool(await self._add(keys=[STREAM], args=[self._announced, packed]))
+                answer = await self._add(keys=[STREAM, LEASE_KEY], args=known)
+            if answer < 0:
+                raise Superseded("Another recorder holds the lease and announces now.")
+            whole &= bool(answer)
             self._announced = part[-1].id
             self._since_trim += sum(len(change.data) for change in part)
         if self._since_trim >= TRIM_EVERY:

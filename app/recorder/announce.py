@@ -6,7 +6,7 @@ from collections import deque
 
 import structlog
 
-from app.domain.errors import FeedUnavailable
+from app.domain.errors import FeedUnavailable, Superseded
 from app.feed.changes import Change, pack_changes, unpack_changes
 from app.feed.writer import Feed
 from app.recorder.keep import Keeper
@@ -67,11 +67,13 @@ class Announcer:
         self._woken.set()
 
     async def run(self) -> None:
-        """Announces for ever."""
+        """Announces for ever. Raises LeaseLost."""
         while True:
             await self._woken.wait()
             try:
                 await self._announce_some()
+            except Superseded as error:  # what waits is in the outbox, for whoever has taken over
+                raise self._keeper.lose(str(error)) from None
             except FeedUnavailable as error:
                 log.warning("changes wait to be announced", reason=str(error))
                 await self._forget_dropped()

@@ -8,23 +8,32 @@ One recorder is active for each feed; the others stand by and take over within 5
 import asyncio
 import gc
 import signal
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import structlog
 
 from app.broker.transport import Transport
 from app.domain.errors import FeedUnavailable, StoreUnavailable
 from app.feed.lease import Lease
+from app.feed.replicas import stay_registered, this_process
 from app.feed.stream import connect_feed
 from app.recorder.keep import Keeper, LeaseLost
 from app.recorder.session import Session
 from app.store.database import Database
 
 STANDBY_SECONDS = 0.5
-"""Between two tries of a standby to take the lease."""
+"""Between two tries of a standby to take the lease: it can be given up before it runs out."""
+CONTESTED_SECONDS = 5.0
+"""Pause of one that was elected and superseded all the same. Now and then that is a process
+which was paused in the middle of its own election; again and again, two feeds on one store."""
+CANCEL_AGAIN_SECONDS = 0.1
 GARBAGE_THRESHOLDS = (50_000, 20, 50)
 """Python's own (700, 10, 10) would walk the 50,000 tasks in memory many times a second in a
 storm; they hold no cycles, so there is next to nothing to find."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -38,7 +47,8 @@ class Recorder:
         self._transport = transport
         self._database_url = database_url
         self._redis = connect_feed(redis_url)
-        self._lease = Lease(self._redis)
+        self._replica = this_process("recorder")
+        self._lease = Lease(self._redis, self._replica.name)
         self._retention = retention
         self._stopping = asyncio.Event()
 
@@ -48,14 +58,17 @@ class Recorder:
 
     async def run(self) -> None:
         """Records, or stands by, until told to stop. Raises CannotStart."""
-        db = await self._open_store()
+        registered = asyncio.create_task(stay_registered(self._redis, self._replica))
+        db: Database | None = None
         try:
+            db = await self._open_store()
             while db is not None and not self._stopping.is_set():
                 await self._stand_by()
                 if not self._stopping.is_set():
                     await self._record(db)
         finally:
             await self._lease.release()
+            await _cancel(registered)
             await self._redis.aclose()
             if db is not None:
                 await asyncio.to_thread(db.close)
@@ -74,36 +87,76 @@ class Recorder:
         """Waits for the lease."""
         said = ""
         while not self._stopping.is_set():
+            patience = STANDBY_SECONDS
             try:
                 if await self._lease.take():
                     return
                 reason = "another recorder is active"
+                patience = min(patience, self._lease.free_in)
             except FeedUnavailable as error:
                 reason = str(error)
             if reason != said:
                 log.info("standing by", reason=reason)
                 said = reason
-            await self._pause()
+            await self._pause(patience)
 
     async def _record(self, db: Database) -> None:
         keeper = Keeper(db, self._lease)
+        renewing = asyncio.create_task(keeper.renew())
         try:
-            session = await Session.open(
-                self._transport, keeper, self._redis, self._lease, self._retention
-            )
-            await session.run(self._stopping)
+            session = await self._unless_stopping(self._open_session(keeper))
+            if session is not None:
+                await session.run(self._stopping)
         except LeaseLost:
-            log.warning("another recorder has taken over")
+            if await self._is_contested():
+                log.error(
+                    "this recorder was elected, but another one writes to its store: give all "
+                    "that share a database the same UMBEL_REDIS_URL"
+                )
+                await self._pause(CONTESTED_SECONDS)
         except FeedUnavailable as error:
             log.warning("feed can't be opened yet", reason=str(error))
             await self._pause()
         finally:
+            await _cancel(renewing)
             await asyncio.to_thread(keeper.close)
 
-    async def _pause(self) -> None:
+    async def _open_session(self, keeper: Keeper) -> Session:
+        await keeper.claim(self._replica.name)
+        return await Session.open(
+            self._transport, keeper, self._redis, self._lease, self._retention
+        )
+
+    async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What the work returns; None when told to stop before it does."""
+        working = asyncio.create_task(work)
+        told = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((working, told), return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            await _cancel(told)
+            await _cancel(working)
+
+    async def _is_contested(self) -> bool:
+        """Another has claimed the store, while the lease is still ours."""
+        with suppress(FeedUnavailable):
+            return await self._lease.take()
+        return False
+
+    async def _pause(self, seconds: float = STANDBY_SECONDS) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(STANDBY_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+
+async def _cancel(task: "asyncio.Task[Any]") -> None:
+    """Cancels until it has ended: redis-py can swallow a cancellation until Python 3.12."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=CANCEL_AGAIN_SECONDS)
+    if not task.cancelled():
+        task.exception()  # looked at, so that nobody complains about it
 
 
 async def record(

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from app.broker.subscription import Subscription
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable, FeedUnavailable
-from app.feed.lease import RENEW_SECONDS, Lease
+from app.feed.lease import Lease
 from app.feed.status import clear_status, encode_status, last_heard, write_status
 from app.feed.stream import feed_errors
 from app.feed.writer import Feed
@@ -62,11 +62,10 @@ class Session:
         self._transport = transport
         self._keeper = keeper
         self._redis = redis
-        self._lease = lease
         self._retention = retention
         self._figures = Figures()
         self._backlog = Backlog()
-        self._announcer = Announcer(Feed(redis), keeper)
+        self._announcer = Announcer(Feed(redis, holder=lease.holder), keeper)
         self._pipeline = Pipeline(
             transport, self._backlog, Beliefs(), fleet, keeper, self._announcer, self._figures
         )
@@ -86,7 +85,11 @@ class Session:
         known_queues = await keeper.insist(queues.list_all, keeper.db)
         fleet = Fleet(known_workers, known_queues)
         session = cls(transport, keeper, redis, lease, fleet, retention)
-        await session._announcer.open()
+        try:
+            await session._announcer.open()
+        except BaseException:
+            await session._lookout.close()
+            raise
         return session
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -96,7 +99,7 @@ class Session:
         hearing += [watch(self._transport, self._fleet, self._pipeline, self._figures)]
         hearing += [self._lookout.recall_often(), self._prune_often()]
         keeping = [self._pipeline.run(), self._announcer.run()]
-        keeping += [self._renew_lease(), self._say_status()]
+        keeping += [self._keeper.until_lost(), self._say_status()]
         ears, self._hands = _start(hearing), _start(keeping)
         told = asyncio.create_task(stopping.wait())
         try:
@@ -121,6 +124,8 @@ class Session:
             async with asyncio.timeout(DRAIN_SECONDS / 4):
                 await self._announcer.flush()
         await _end(self._hands)
+        if self._keeper.lost:
+            return  # the status is another's now
         with suppress(FeedUnavailable):
             async with feed_errors():
                 await clear_status(self._redis)
@@ -192,20 +197,13 @@ class Session:
                 log.debug("looking around again", reason=str(error))
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
             except LeaseLost:
-                return  # whoever renews the lease ends the session
+                return  # which ends the session too
             except Exception:  # whatever is found must not stop the recorder
                 log.exception("looking around failed")
                 return
         log.info("looked around", seen=seen)
         if window is not None:
             self._pipeline.note(replace(window, healed_at=time.time(), note=seen))
-
-    async def _renew_lease(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            with suppress(FeedUnavailable):
-                if not await self._lease.take():
-                    raise LeaseLost
 
     async def _say_status(self) -> None:
         said: tuple[object, ...] = ()

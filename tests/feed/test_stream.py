@@ -13,7 +13,6 @@ from app.domain.errors import FeedUnavailable
 from app.domain.tasks import Task
 from app.feed.changes import Change, frame_of, id_order, pack_changes, reset, unpack_changes
 from app.feed.codec import encode_summary
-from app.feed.lease import LEASE_SECONDS, Lease
 from app.feed.status import RecorderStatus, last_heard, read_status, write_status
 from app.feed.stream import STREAM, connect_feed
 from app.feed.tail import Tail
@@ -275,30 +274,6 @@ async def test_a_wait_ends_with_a_change_or_with_patience(redis_url: str, feed: 
         waiting = asyncio.create_task(tail.wait(tail.position, 20))
         await feed.announce(changes(feed, 1))
         assert await waiting
-
-
-async def test_one_lease_at_a_time(redis: Redis) -> None:
-    first, second = Lease(redis), Lease(redis)
-    assert await first.take()
-    assert not await second.take()
-    assert second.lost
-    assert await first.take()
-    assert first.held
-    await first.release()
-    assert not first.held
-    assert await second.take()
-    await first.release()
-    assert await redis.exists("umbel:lease")
-
-
-async def test_a_lease_is_held_no_longer_than_redis_keeps_it(redis: Redis) -> None:
-    lease = Lease(redis)
-    with patch("time.monotonic", return_value=1000.0):
-        await lease.take()
-    with patch("time.monotonic", return_value=1000.0 + LEASE_SECONDS - 1):
-        assert lease.held
-    with patch("time.monotonic", return_value=1000.0 + LEASE_SECONDS):
-        assert not lease.held
 
 
 async def test_the_recorders_status_is_read_as_it_was_written(redis: Redis) -> None:

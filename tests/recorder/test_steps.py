@@ -197,6 +197,7 @@ async def keeper(
     await lease.take()
     db = Database.open(f"sqlite:///{tmp_path}/umbel.db")
     keeper = Keeper(db, lease)
+    await keeper.claim("test")
     yield keeper
     keeper.close()
     db.close()
@@ -221,9 +222,13 @@ async def test_a_store_that_fails_is_tried_until_it_works(keeper: Keeper) -> Non
     assert keeper.failing == ""
 
 
-async def test_nothing_is_written_once_another_has_the_lease(keeper: Keeper, redis: Redis) -> None:
+async def test_nothing_is_written_once_another_has_the_lease(
+    keeper: Keeper, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keep, "RENEW_SECONDS", 0.01)
     await redis.set("umbel:lease", "another")
-    await keeper._lease.take()
+    await keeper.renew()
+    assert keeper.lost
     with pytest.raises(LeaseLost):
         await keeper.keep(Batch())
 
