@@ -1,4 +1,4 @@
-"""Child processes of `umbel up`: started, their output passed on, restarted, stopped for good."""
+"""Child processes: started, their output passed on, restarted, stopped for good."""
 
 import asyncio
 import ctypes
@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from app.cli.heartbeat import SILENT_BEATS, falls_silent
 from app.cli.output import OURS
 from app.domain.errors import CannotStart
 
@@ -34,7 +35,9 @@ class Process:
     """One child in a process group of its own, so that nothing it starts can outlive it.
 
     Without `say` its output goes where ours goes. `ways_to_stop` are signals with the seconds
-    that each is given before the next; SIGKILL to the whole group always comes last.
+    that each is given before the next; SIGKILL to the whole group always comes last. A child
+    with a `heartbeat` gets `--heartbeat` with the pipe to write to, and is ended when it falls
+    silent.
     """
 
     def __init__(
@@ -45,14 +48,17 @@ class Process:
         say: Say | None = None,
         environment: Mapping[str, str] | None = None,
         ways_to_stop: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 3.0),),
+        heartbeat: bool = False,
     ) -> None:
         self.name = name
         self._command = command
         self._environment = environment
         self._say = say
         self._ways_to_stop = ways_to_stop
+        self._heartbeat = heartbeat
         self._child: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -62,19 +68,34 @@ class Process:
 
     async def start(self) -> None:
         """Starts the child. Raises CannotStart where its program can't be run."""
+        if not self._heartbeat:
+            await self._execute(self._command)
+            return
+        ours, childs = os.pipe()
+        try:
+            await self._execute([*self._command, "--heartbeat", str(childs)], childs)
+            self._watch = asyncio.create_task(self._end_when_silent(ours))
+        except CannotStart:
+            os.close(ours)
+            raise
+        finally:
+            os.close(childs)
+
+    async def _execute(self, command: Sequence[str], *pipes: int) -> None:
         try:
             self._child = await asyncio.create_subprocess_exec(
-                *self._command,
+                *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if self._say is not None else None,
                 stderr=asyncio.subprocess.STDOUT if self._say is not None else None,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **(self._environment or {})},
                 start_new_session=True,
+                pass_fds=pipes,
                 preexec_fn=partial(_end_with_parent, self._ways_to_stop[0][0]),
                 limit=LONGEST_LINE,
             )
         except OSError as error:
-            raise CannotStart(f"{self._command[0]} can't be run: {error.strerror}.") from None
+            raise CannotStart(f"{command[0]} can't be run: {error.strerror}.") from None
         if self._child.stdout is not None and self._say is not None:
             self._output = asyncio.create_task(self._pass_on(self._child.stdout, self._say))
 
@@ -123,6 +144,14 @@ class Process:
         self._kill_group()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.wait(), SWEEP)
+
+    async def _end_when_silent(self, pipe: int) -> None:
+        try:
+            if await falls_silent(pipe):
+                self._remark(f"{self.name} has said nothing for {SILENT_BEATS} s; killing it")
+                self._kill_group()
+        finally:
+            os.close(pipe)
 
     def _kill_group(self) -> None:
         if self._child is not None:

@@ -37,6 +37,7 @@ async def _serve(settings: Settings) -> None:
         "recorder",
         [sys.executable, "-m", "app.cli", "record"],
         environment=settings.environment(),
+        heartbeat=True,
     )
     await recorder.start()
     keeping = asyncio.create_task(recorder.keep_running())
