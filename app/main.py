@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from app.broker.connection import connect
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
+from app.feed.replicas import stay_registered, this_process
+from app.feed.stream import connect_feed
 from app.feed.tail import Tail
 from app.operations.operations import Operations
 from app.settings import Settings, check_openness, is_loopback
@@ -88,7 +90,10 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
     publisher = Publisher(transport)
     await publisher.open()
     stack.push_async_callback(publisher.close)
-    tail = Tail(settings.redis_url or transport.url)
+    feed_url = settings.redis_url or transport.url
+    feed = connect_feed(feed_url)
+    stack.push_async_callback(feed.aclose)
+    tail = Tail(feed_url)
     news = News(tail)
     streams = Streams()
     streams.on_close(news.wake_all)
@@ -98,6 +103,7 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
     )
     for name, work in (
         ("tail", tail.run()),
+        ("replica", stay_registered(feed, this_process("web"))),
         ("news", news.run()),
         ("streams", streams.run(tail)),
         ("health", health.run()),
