@@ -25,7 +25,10 @@ class Extra(msgspec.Struct, gc=False):
 
 
 class Described(WireEvent, kw_only=True, gc=False):
-    """What `task-sent` and `task-received` say of the task itself."""
+    """What `task-sent` and `task-received` say of the task itself.
+
+    The last four only Umbel's plugin says; `chord` is the id of the task that a chord ends in.
+    """
 
     uuid: str
     name: str | None = None
@@ -36,12 +39,15 @@ class Described(WireEvent, kw_only=True, gc=False):
     expires: str | float | None = None
     root_id: str | None = None
     parent_id: str | None = None
+    queue: str | None = None
+    priority: int | None = None
+    group: str | None = None
+    chord: str | None = None
 
 
 class Sent(Described, tag="task-sent", kw_only=True, gc=False):
-    """A producer's word, published after its message."""
+    """A producer's word, published after its message; `queue` stock producers say too."""
 
-    queue: str | None = None
     umbel: Extra | None = None
 
     def event(self, heard_at: float) -> domain.TaskSent:
@@ -58,18 +64,21 @@ class Sent(Described, tag="task-sent", kw_only=True, gc=False):
             texts.json_text(extra.kwargs) if extra else None,
             texts.name(self.queue),
             texts.retries(self.retries),
-            texts.priority(extra.priority) if extra else None,
+            texts.priority(extra.priority if extra else self.priority),
             texts.point_in_time(self.eta),
             texts.point_in_time(self.expires),
             texts.root_id(self.root_id),
             texts.other_id(self.parent_id, own),
-            None,  # of its group the event says nothing
+            texts.other_id(self.group, own),
+            texts.other_id(self.chord, own),
             texts.other_id(extra.retry_of, own) if extra else None,
         )
 
 
 class Received(Described, tag="task-received", kw_only=True, gc=False):
-    """A worker has the message."""
+    """A worker has the message; `redelivered` too only the plugin says."""
+
+    redelivered: bool | None = None
 
     def event(self, heard_at: float) -> domain.TaskReceived:
         own = texts.task_id(self.uuid)
@@ -86,6 +95,11 @@ class Received(Described, tag="task-received", kw_only=True, gc=False):
             texts.point_in_time(self.expires),
             texts.root_id(self.root_id),
             texts.other_id(self.parent_id, own),
+            texts.name(self.queue),
+            texts.priority(self.priority),
+            texts.other_id(self.group, own),
+            texts.other_id(self.chord, own),
+            self.redelivered,
         )
 
 
