@@ -45,14 +45,28 @@ async def broadcast(
     *,
     destination: Sequence[str] | None = None,
 ) -> int:
-    """Tell workers to do something and want no answer; how many subscribers heard it.
+    """Tell workers to do something and want no answer; how many of them heard it.
 
     All workers hear it, and those that are not in `destination` ignore it. Raises
     BrokerUnavailable.
     """
-    envelope = _envelope(transport, _command(method, arguments, destination), timeout=None)
+    channel, message = encode_command(transport, method, arguments, destination)
     with reading(transport.url):
-        return int(await redis.publish(transport.control_channel(), envelope))
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.publish(channel, message)
+            pipe.pubsub_numsub(channel)
+            return _workers(*await pipe.execute())
+
+
+def encode_command(
+    transport: Transport,
+    method: str,
+    arguments: Mapping[str, object],
+    destination: Sequence[str] | None = None,
+) -> tuple[str, bytes]:
+    """The channel, and what to publish on it, to tell workers something without an answer."""
+    envelope = _envelope(transport, _command(method, arguments, destination), timeout=None)
+    return transport.control_channel(), envelope
 
 
 async def ask(
@@ -70,6 +84,22 @@ async def ask(
     not answer in time (a solo worker in the middle of a task) is absent. Raises
     BrokerUnavailable.
     """
+    answers, _ = await ask_all(
+        redis, transport, method, arguments, destination=destination, timeout=timeout
+    )
+    return answers
+
+
+async def ask_all(
+    redis: Redis,
+    transport: Transport,
+    method: str,
+    arguments: Mapping[str, object],
+    *,
+    destination: Sequence[str] | None = None,
+    timeout: float = ASK_TIMEOUT,  # noqa: ASYNC109 - as for ask
+) -> tuple[dict[str, Json], bool]:
+    """The same, and whether everybody has answered who is there. Raises BrokerUnavailable."""
     with reading(transport.url):
         return await _Question(redis, transport, timeout).put(method, arguments, destination)
 
@@ -121,7 +151,7 @@ class _Question:
 
     async def put(
         self, method: str, arguments: Mapping[str, object], destination: Sequence[str] | None
-    ) -> dict[str, Json]:
+    ) -> tuple[dict[str, Json], bool]:
         transport = self._transport
         command = _command(method, arguments, destination)
         command["ticket"] = self._ticket
@@ -133,13 +163,15 @@ class _Question:
         answers: dict[str, Json] = {}
         complete = False
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
+            async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.sadd(_binding_key(transport), self._member)
                 pipe.publish(transport.control_channel(), envelope)
-                _, heard = await pipe.execute()
-            wanted = min(int(heard), len(set(destination))) if destination else int(heard)
+                pipe.pubsub_numsub(transport.control_channel())
+                _, *told = await pipe.execute()
+            heard = _workers(*told)
+            wanted = min(heard, len(set(destination))) if destination else heard
             complete = await self._collect(answers, wanted)
-            return answers
+            return answers, complete
         finally:
             # Shielded: whoever asked may have gone away, the names must go all the same.
             await asyncio.shield(self._clean_up(complete))
@@ -193,6 +225,11 @@ def _split(body: str | bytes) -> dict[str, Json]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         # Lone surrogates and NaN, which Python's json lets through and msgspec does not.
         return {worker: json.dumps(answer) for worker, answer in json.loads(body).items()}
+
+
+def _workers(heard: int, listeners: list[tuple[bytes, int]]) -> int:
+    """Workers subscribe by pattern; who does so by the channel's name is one of us, and mute."""
+    return max(0, int(heard) - sum(int(number) for _, number in listeners))
 
 
 def _command(

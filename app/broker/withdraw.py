@@ -1,72 +1,204 @@
-"""Taking a task's message back off its queue, where no worker is there to hear a revoke.
+"""Taking a revoked task's message back, so that no worker to come can run it.
 
-Celery keeps no revoke that nobody heard: the next worker to come would run the task. Only a
-person's explicit request gets here, and only the one message is touched.
+It waits in its queue, or is kept for a worker that is gone. Only a person's explicit request
+gets here, and only the messages of revoked tasks are touched.
 """
 
+import asyncio
+import base64
 import json
 import time
-from typing import cast
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import NamedTuple, cast
 
+import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from app.broker.connection import reading
 from app.broker.message import Writer
+from app.broker.revokes import REVOKES, REVOKES_ORDER
 from app.broker.transport import Transport
 
 PAGE = 500
 """Messages read at once: some 0.5 MB."""
 SEARCHED = 20_000
 """Messages of a list that are searched, those handed out next first: some 100 ms of Redis."""
+UNACKED_PAGE = 100
+"""Entries that one HSCAN of the handed-out messages is asked for; each holds a whole message."""
 
-# The removal and the event that tells of it stand or fall together.
-_REMOVE = """
-local removed = redis.call('LREM', KEYS[1], -1, ARGV[1])
-if removed == 1 then
-  redis.call('PUBLISH', ARGV[2], ARGV[3])
+# The removal, the end of the entry in the ledger, and the event that tells of it stand or fall
+# together. `none` is what a removal says that has found nothing: a worker was faster.
+_TELL = """
+  redis.call('HDEL', KEYS[2], ARGV[2])
+  redis.call('ZREM', KEYS[3], ARGV[2])
+  redis.call('PUBLISH', ARGV[3], ARGV[4])
+  return 1
 end
-return removed
+return 0
 """
-
-
-async def withdraw(redis: Redis, transport: Transport, task_id: str, queue: str) -> bool:
-    """Remove the task's message from its queue and tell so by a `task-revoked` event.
-
-    False where it isn't among those searched, or was handed out meanwhile. Raises
-    BrokerUnavailable.
+_TAKE_WAITING = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 1 then" + _TELL
+_TAKE_ORPHAN = (
     """
+local tag, before = ARGV[5], tonumber(ARGV[6])
+local handed_out = redis.call('ZSCORE', KEYS[4], tag)
+if redis.call('HGET', KEYS[1], tag) == ARGV[1]
+    and (not handed_out or tonumber(handed_out) < before) then
+  redis.call('HDEL', KEYS[1], tag)
+  redis.call('ZREM', KEYS[4], tag)
+"""
+    + _TELL
+)
+
+
+class Headers(msgspec.Struct, gc=False):
+    """Celery's headers of a task message, as far as they matter here."""
+
+    id: str
+    group: str | None = None
+    parent_id: str | None = None
+    ignore_result: bool | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    """A message in a queue."""
+
+    body: str
+    headers: Headers
+
+
+class Withdrawn(NamedTuple):
+    """A task whose message is taken back, with what its result should say of it."""
+
+    task_id: str
+    parent_id: str | None
+    group_id: str | None
+    keeps_result: bool
+
+
+class Orphan(NamedTuple):
+    """A message that was handed out: its tag, and the entry that holds it."""
+
+    tag: bytes
+    entry: bytes
+    message: Message
+
+
+_decode = msgspec.json.Decoder(Message).decode
+_decode_unacked = msgspec.json.Decoder(tuple[Message, str | None, str | None]).decode
+_FOREIGN = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+async def withdraw(
+    redis: Redis, transport: Transport, task_ids: Collection[str], queues: Iterable[str]
+) -> list[Withdrawn]:
+    """Remove these tasks' messages from these queues, and tell so by `task-revoked` events.
+
+    Those that aren't among the messages searched, or were handed out meanwhile, are left out;
+    so are members of a chord, which only a worker can end. Raises BrokerUnavailable.
+    """
+    taken = []
     with reading(transport.url):
-        for key in transport.queue_keys(queue):
-            message = await _find(redis, key, task_id)
-            if message is not None:
-                event = _revoked(transport, task_id)
-                channel = transport.event_channel("task-revoked")
-                return bool(await redis.eval(_REMOVE, 1, key, message, channel, event))
-    return False
+        for queue in dict.fromkeys(queues):
+            for key in transport.queue_keys(queue):
+                async for raw, message in _waiting(redis, key, task_ids):
+                    told = _told(transport, message)
+                    keys = (key, REVOKES, REVOKES_ORDER)
+                    if await redis.eval(_TAKE_WAITING, 3, *keys, raw, *told):
+                        taken.append(_withdrawn(message))
+    return taken
 
 
-async def _find(redis: Redis, key: str, task_id: str) -> bytes | None:
-    mark = json.dumps(task_id).encode()
+async def find_handed_out(
+    redis: Redis, transport: Transport, task_ids: Collection[str]
+) -> list[Orphan]:
+    """These tasks' messages that were handed out and not acknowledged. Raises BrokerUnavailable."""
+    found = []
+    cursor, seen = 0, 0
+    with reading(transport.url):
+        while seen < SEARCHED:
+            try:
+                answer = await redis.hscan(transport.unacked_key(), cursor, count=UNACKED_PAGE)
+            except ResponseError:  # somebody keeps something else under that name
+                break
+            cursor, page = cast(tuple[int, dict[bytes, bytes]], answer)
+            seen += UNACKED_PAGE
+            for tag, entry in page.items():
+                message = _read(entry, task_ids, handed_out=True)
+                if message is not None:
+                    found.append(Orphan(tag, entry, message))
+            if cursor == 0:
+                break
+            await asyncio.sleep(0)
+    return found
+
+
+async def withdraw_orphans(
+    redis: Redis, transport: Transport, orphans: Iterable[Orphan], before: float
+) -> list[Withdrawn]:
+    """The same for messages that were handed out before that moment, to workers that are gone.
+
+    Raises BrokerUnavailable.
+    """
+    taken = []
+    keys = (transport.unacked_key(), REVOKES, REVOKES_ORDER, transport.key("unacked_index"))
+    with reading(transport.url):
+        for tag, entry, message in orphans:
+            told = _told(transport, message)
+            if await redis.eval(_TAKE_ORPHAN, 4, *keys, entry, *told, tag, before):
+                taken.append(_withdrawn(message))
+    return taken
+
+
+async def _waiting(
+    redis: Redis, key: str, task_ids: Collection[str]
+) -> AsyncIterator[tuple[bytes, Message]]:
+    taken = 0
     for start in range(0, SEARCHED, PAGE):
-        page = cast(list[bytes], await redis.lrange(key, -start - PAGE, -start - 1))
-        for message in reversed(page):
-            if mark in message and _is_of(message, task_id):
-                return message
+        first = start - taken
+        try:
+            page = cast(list[bytes], await redis.lrange(key, -first - PAGE, -first - 1))
+        except ResponseError:  # no list: not a queue, whatever its name
+            return
+        for raw in reversed(page):
+            message = _read(raw, task_ids)
+            if message is not None:
+                taken += 1
+                yield raw, message
         if len(page) < PAGE:
-            break
-    return None
+            return
+        await asyncio.sleep(0)
 
 
-def _is_of(message: bytes, task_id: str) -> bool:
+def _read(raw: bytes, task_ids: Collection[str], *, handed_out: bool = False) -> Message | None:
+    """The message, if it is of one of these tasks and can be taken back."""
+    if len(task_ids) == 1 and json.dumps(next(iter(task_ids))).encode() not in raw:
+        return None
     try:
-        return bool(json.loads(message)["headers"]["id"] == task_id)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False
+        message = _decode_unacked(raw)[0] if handed_out else _decode(raw)
+    except _FOREIGN:
+        return None
+    return message if message.headers.id in task_ids and not _in_chord(message) else None
 
 
-def _revoked(transport: Transport, task_id: str) -> bytes:
-    writer = Writer(transport)
+def _in_chord(message: Message) -> bool:
+    """A chord's body waits for all of its members; that one won't come, a worker has to say."""
+    try:
+        return json.loads(base64.b64decode(message.body))[2]["chord"] is not None
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return message.headers.group is not None
+
+
+def _withdrawn(message: Message) -> Withdrawn:
+    headers = message.headers
+    return Withdrawn(headers.id, headers.parent_id, headers.group, not headers.ignore_result)
+
+
+def _told(transport: Transport, message: Message) -> tuple[str, str, bytes]:
+    """The task's id, and the event that says that it was revoked, with its channel."""
+    writer, task_id = Writer(transport), message.headers.id
     event = writer.event(
         "task-revoked", time.time(), uuid=task_id, terminated=False, signum=None, expired=False
     )
-    return writer.envelope(event, "task-revoked", task_id)
+    envelope = writer.envelope(event, "task-revoked", task_id)
+    return task_id, transport.event_channel("task-revoked"), envelope

@@ -92,7 +92,12 @@ class Operations:
             actor,
             Action.TERMINATE if terminate else Action.REVOKE,
             lambda: send_revoke(
-                self._broker, self._transport, task, terminate=terminate, signal=signal
+                self._broker,
+                self._transport,
+                task,
+                by=actor.name,
+                terminate=terminate,
+                signal=signal,
             ),
             target=task_id,
             detail={"terminate": terminate, "signal": signal} if terminate else {},

@@ -2,24 +2,28 @@
 
 from dataclasses import dataclass
 
+import structlog
 from redis.asyncio import Redis
 
-from app.broker.control import broadcast
+from app.broker.revoked_result import store_revoked
+from app.broker.revokes import Revoke, keep_and_send
 from app.broker.transport import Transport
 from app.broker.withdraw import withdraw
 from app.domain.errors import BadInput, Conflict, FieldError
-from app.domain.tasks import WAITING, Task
+from app.domain.tasks import RUNNING, Task, TaskState
 
 SIGNALS = ("SIGTERM", "SIGKILL", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 """Signals that end a pool process, or that applications have handlers for. SIGUSR1 is Celery's
 own soft time limit. Others stop or trace a process, and would leave the worker hanging."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requested:
     """What was asked of the workers; it is so when they say so.
 
-    `heard`: by how many. `withdrawn`: no worker was there, and the message is off its queue.
+    `heard`: by how many. `withdrawn`: its message waited, and is off its queue.
     """
 
     task_id: str
@@ -41,28 +45,37 @@ def check_signal(signal: str) -> str:
 
 
 def check_open(task: Task) -> None:
-    """Raises Conflict where the task has ended already."""
-    if task.state.ended:
+    """Raises Conflict where the task has ended already; one that is lost can be handed out again
+    while the broker still has its message."""
+    if task.state.ended and not (task.state is TaskState.LOST and task.redelivery_at):
         raise Conflict(f"The task has ended already: it is {task.state.value}.")
 
 
 async def send_revoke(
-    redis: Redis, transport: Transport, task: Task, *, terminate: bool, signal: str
+    redis: Redis, transport: Transport, task: Task, *, by: str, terminate: bool, signal: str
 ) -> Requested:
-    """Tells all workers; where there is none, takes the message back. Raises BrokerUnavailable.
-
-    A revoke that no worker heard is kept by nobody, and the next worker would run the task.
+    """Writes it down for workers to come, tells those that are there, and takes the message back
+    where it waits in its queue. Raises BrokerUnavailable.
     """
-    arguments = {"task_id": task.id, "terminate": terminate, "signal": signal}
-    heard = await broadcast(redis, transport, "revoke", arguments)
-    withdrawn = False
-    if heard == 0 and task.state in WAITING:
-        queue = task.queue or transport.default_queue
-        withdrawn = await withdraw(redis, transport, task.id, queue)
+    queue = task.queue or transport.default_queue
+    revoke = Revoke(
+        task_id=task.id,
+        terminate=terminate,
+        signal=signal if terminate else None,
+        queue=queue,
+        by=by,
+    )
+    kept = await keep_and_send(redis, transport, revoke)
+    if kept.dropped:
+        log.warning("the ledger of revokes is full: the oldest went", dropped=kept.dropped)
+    withdrawn = []
+    if task.state not in RUNNING:
+        withdrawn = await withdraw(redis, transport, [task.id], [queue])
+        await store_revoked(transport, withdrawn)
     return Requested(
         task_id=task.id,
         terminate=terminate,
         signal=signal if terminate else None,
-        heard=heard,
-        withdrawn=withdrawn,
+        heard=kept.heard,
+        withdrawn=bool(withdrawn),
     )
