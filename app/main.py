@@ -24,6 +24,7 @@ from app.web.errors import install_errors
 from app.web.health import Health
 from app.web.news import News
 from app.web.pages import install_pages
+from app.web.quality import Quality
 from app.web.reading import Reading
 from app.web.state import Umbel
 from app.web.streams import Streams
@@ -119,6 +120,7 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
         news=news,
         streams=streams,
         health=health,
+        quality=Quality(db, reading),
         version=VERSION,
         started_at=time.time(),
     )

@@ -18,6 +18,7 @@ from app.domain.errors import FeedUnavailable
 from app.domain.tasks import Task
 from app.feed.changes import Change, frame_of, id_order, reset
 from app.feed.codec import decode_summary
+from app.feed.replicas import Replica, read_replicas
 from app.feed.status import RecorderStatus, read_status
 from app.feed.stream import (
     STREAM,
@@ -71,7 +72,8 @@ class Tail:
 
     `position` counts changes since this process began; it is never given twice.
     `connected` says whether changes arrive now, `status_since` since when that is so, and
-    `reason` why not. `recorder` is what the recorder last said of itself, None when silent.
+    `reason` why not. `recorder` is what the recorder last said of itself, None when silent;
+    `replicas` are the processes of Umbel on this feed, None where that isn't known.
     """
 
     def __init__(
@@ -89,10 +91,11 @@ class Tail:
         self.status_since = time.time()
         self.reason = "not connected yet"
         self.recorder: RecorderStatus | None = None
+        self.replicas: tuple[Replica, ...] | None = None
 
     async def run(self) -> None:
         """Follows the feed until cancelled, through whatever happens to Redis."""
-        watching = asyncio.create_task(self._watch_recorder())
+        watching = asyncio.create_task(self._watch_others())
         try:
             while True:
                 end_if_cancelled()
@@ -217,7 +220,7 @@ class Tail:
             self.status_since = time.time()
         self.connected, self.reason = connected, reason
 
-    async def _watch_recorder(self) -> None:
+    async def _watch_others(self) -> None:
         while True:
             end_if_cancelled()
             try:
@@ -228,4 +231,8 @@ class Tail:
                 ValueError,
             ):  # away, which `_follow` says; or of another version
                 self.recorder = None
+            try:
+                self.replicas = tuple(await read_replicas(self._redis))
+            except FeedUnavailable:
+                self.replicas = None
             await asyncio.sleep(BLOCK_SECONDS)

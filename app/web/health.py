@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from app.broker.connection import reading
 from app.broker.transport import Transport
 from app.domain.errors import UmbelError
+from app.feed.status import RecorderStatus
 from app.feed.tail import Tail
 from app.store.database import Database
 from app.web.reading import Reading
@@ -18,6 +19,8 @@ LOOK_SECONDS = 1.0
 """Between two looks; each costs one PING and one SELECT."""
 LOOK_TIMEOUT = 2.5
 """Seconds until a part that does not answer counts as away; the broker's own limit is 2."""
+LATE_SECONDS = 10.0
+"""What is kept later than that is worth a word: pages are still true, but of a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,12 @@ class Health:
         parts = (("broker", self.broker), ("store", self.store), ("recorder", self.recorder))
         return "; ".join(f"{name}: {part.reason}" for name, part in parts if not part.ok)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is not as it should be although events flow: nobody has to be sent elsewhere."""
+        status = self._tail.recorder
+        return [] if status is None else warnings_of(status)
+
     async def run(self) -> None:
         """Looks at broker and store until cancelled."""
         while True:
@@ -78,6 +87,21 @@ class Health:
     async def _ping_broker(self) -> None:
         with reading(self._transport.url):
             await self._broker.ping()
+
+
+def warnings_of(status: RecorderStatus) -> list[str]:
+    """Sentences about a recorder that hears, and is late or has something to make good."""
+    found = []
+    if (late := max(status.lag, status.stream_lag)) > LATE_SECONDS:
+        found.append(f"what happens is kept {late:.0f} s late")
+    if status.healing:
+        found.append(
+            "a time in which nobody listened is being made good: some tasks may have ended"
+        )
+    if status.unchecked:
+        because = f": {status.unchecked_reason}" if status.unchecked_reason else ""
+        found.append(f"{status.unchecked:,} open tasks could not be checked{because}")
+    return found
 
 
 async def _look(before: Part, ask: Callable[[], Awaitable[object]]) -> Part:

@@ -1,6 +1,7 @@
 """`GET /metrics`: the figures as Prometheus reads them, labels bounded."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry
@@ -12,15 +13,18 @@ from starlette.responses import Response
 from app.domain.errors import StoreUnavailable
 from app.domain.tasks import TaskState
 from app.domain.workers import WorkerState
+from app.feed.replicas import Replica
 from app.feed.status import RecorderStatus
 from app.web.api.stats import Totals, read_totals
 from app.web.openapi import documented
+from app.web.quality import Known
 from app.web.state import Umbel, umbel_of
 
 QUEUE_LABELS = 500
 """Queues shown one by one; the rest are one label, for a series each would be dear to keep."""
 REASON_LABELS = 50
-"""Reasons of malformed events; they are our own words, so there are few."""
+"""Reasons of malformed events and causes of blind windows; they are our own words, so there are
+few."""
 OTHERS = "(others)"
 
 router = APIRouter(tags=["health"])
@@ -30,21 +34,22 @@ router = APIRouter(tags=["health"])
 async def show_metrics(request: Request) -> Response:
     """Answers also while parts are away: `umbel_up` says which."""
     umbel = umbel_of(request)
-    try:
+    totals = known = None
+    with suppress(StoreUnavailable):
         totals = await umbel.reading(read_totals, umbel.db)
-    except StoreUnavailable:
-        totals = None
+        known = await umbel.quality.read()
     registry = CollectorRegistry()
-    registry.register(_Figures(umbel, totals))
+    registry.register(_Figures(umbel, totals, known))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class _Figures(Collector):
     """One reading of everything, for one answer."""
 
-    def __init__(self, umbel: Umbel, totals: Totals | None) -> None:
+    def __init__(self, umbel: Umbel, totals: Totals | None, known: Known | None) -> None:
         self._umbel = umbel
         self._totals = totals
+        self._known = known
 
     def collect(self) -> Iterator[Metric]:
         health = self._umbel.health
@@ -57,6 +62,11 @@ class _Figures(Collector):
         )
         if self._totals is not None:
             yield from _of_store(self._totals)
+        if self._known is not None:
+            yield from _of_stories(self._known)
+            yield from _of_windows(self._known)
+        if (replicas := self._umbel.tail.replicas) is not None:
+            yield from _of_replicas(replicas)
         if (status := self._umbel.tail.recorder) is not None:
             yield from _of_recorder(status)
 
@@ -83,6 +93,47 @@ def _of_store(totals: Totals) -> Iterable[Metric]:
             unacked.add_metric([name], taken)
     yield waiting
     yield unacked
+
+
+def _of_stories(known: Known) -> Iterable[Metric]:
+    counted = GaugeMetricFamily(
+        "umbel_stories",
+        "Tasks that ended lately, by how they are known.",
+        labels=["window", "kind"],
+    )
+    share = GaugeMetricFamily(
+        "umbel_stories_whole_ratio", "Of 1, of those that ended lately.", labels=["window"]
+    )
+    for window, found in (("1h", known.hour), ("24h", known.day)):
+        for kind in ("ended", "whole", "lost"):
+            counted.add_metric([window, kind], getattr(found, kind))
+        if found.share is not None:
+            share.add_metric([window], found.share)
+    yield counted
+    yield share
+
+
+def _of_windows(known: Known) -> Iterable[Metric]:
+    kept = GaugeMetricFamily(
+        "umbel_blind_windows", "Times that nobody listened, as kept.", labels=["cause"]
+    )
+    unhealed = GaugeMetricFamily(
+        "umbel_blind_windows_unhealed", "Those not made good yet.", labels=["cause"]
+    )
+    for cause, (count, open_) in sorted(known.causes.items())[:REASON_LABELS]:
+        kept.add_metric([cause], count)
+        unhealed.add_metric([cause], open_)
+    yield kept
+    yield unhealed
+
+
+def _of_replicas(replicas: Sequence[Replica]) -> Iterable[Metric]:
+    there = GaugeMetricFamily("umbel_replicas", "Processes of Umbel, by role.", labels=["role"])
+    for role in ("web", "recorder"):
+        there.add_metric([role], sum(replica.role == role for replica in replicas))
+    yield there
+    leading = any(replica.leads for replica in replicas)
+    yield GaugeMetricFamily("umbel_leader", "1 where one recorder leads.", value=float(leading))
 
 
 def _bounded(
@@ -119,9 +170,49 @@ def _of_recorder(status: RecorderStatus) -> Iterable[Metric]:
         "Times that nobody listened, since it started.",
         value=status.blind_windows,
     )
+    yield from _of_streams(status)
     malformed = CounterMetricFamily(
         "umbel_recorder_malformed", "Events that could not be understood.", labels=["reason"]
     )
     for reason, count in sorted(status.malformed.items())[:REASON_LABELS]:
         malformed.add_metric([reason], count)
     yield malformed
+
+
+def _of_streams(status: RecorderStatus) -> Iterable[Metric]:
+    yield GaugeMetricFamily(
+        "umbel_stream_lag_seconds", "Age of the durable event read next.", value=status.stream_lag
+    )
+    heard = GaugeMetricFamily(
+        "umbel_producers", "Heard by the stream (durable), or by pub/sub alone.", labels=["kind"]
+    )
+    heard.add_metric(["durable"], status.durable_producers)
+    heard.add_metric(["stock"], status.stock_workers)
+    yield heard
+    yield CounterMetricFamily(
+        "umbel_producers_dropped",
+        "Events that workers could not keep, since the recorder started.",
+        value=status.producer_dropped,
+    )
+    yield CounterMetricFamily(
+        "umbel_recorder_lost", "Tasks given up since it started.", value=status.lost
+    )
+    yield GaugeMetricFamily(
+        "umbel_recorder_healing",
+        "1 while a blind window is made good.",
+        value=float(status.healing),
+    )
+    yield GaugeMetricFamily(
+        "umbel_recorder_unchecked",
+        "Open tasks that the last check could not judge.",
+        value=status.unchecked,
+    )
+    yield GaugeMetricFamily(
+        "umbel_recorder_token", "Its right to write; rises when another leads.", value=status.token
+    )
+    if status.checked_at is not None:
+        yield GaugeMetricFamily(
+            "umbel_recorder_checked_timestamp_seconds",
+            "When all open tasks were checked last.",
+            value=status.checked_at,
+        )

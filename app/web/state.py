@@ -12,6 +12,7 @@ from app.operations.operations import Operations
 from app.store.database import Database
 from app.web.health import Health
 from app.web.news import News
+from app.web.quality import Quality
 from app.web.reading import Reading
 from app.web.streams import Streams
 
@@ -32,6 +33,7 @@ class Umbel:
     news: News
     streams: Streams
     health: Health
+    quality: Quality
     version: str
     started_at: float
 

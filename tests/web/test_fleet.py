@@ -80,4 +80,4 @@ def test_metrics_are_what_prometheus_reads(client: httpx.Client) -> None:
     assert "umbel_recorder_lag_seconds" in families
     assert "umbel_recorder_malformed" in families
     labels = {label for family in families.values() for s in family.samples for label in s.labels}
-    assert labels <= {"part", "state", "queue", "reason"}
+    assert labels <= {"part", "state", "queue", "reason", "window", "kind", "cause", "role"}

@@ -22,12 +22,13 @@ class PartJson(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """Every part that events flow through."""
+    """Every part that events flow through; `warnings` are what is not well all the same."""
 
     status: str
     broker: PartJson
     store: PartJson
     recorder: PartJson
+    warnings: list[str]
 
 
 class NotReady(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class NotReady(msgspec.Struct, frozen=True, kw_only=True):
     broker: PartJson
     store: PartJson
     recorder: PartJson
+    warnings: list[str]
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -67,11 +69,16 @@ async def show_alive(request: Request) -> Response:
     **documented("Whether events are flowing", answers={200: Ready, 503: NotReady}),
 )
 async def show_ready(request: Request) -> Response:
-    """Broker, store and recorder, each said with since and reason; 503 unless all are well."""
+    """Broker, store and recorder, each said with since and reason; 503 unless all are well.
+
+    Ready means that what happens is heard, kept and announced. Being late, healing a time in
+    which nobody listened, or not having judged some tasks are warnings: no other process would
+    serve them better, so they are no reason to send anybody elsewhere.
+    """
     health = umbel_of(request).health
     broker, store, recorder = map(_shown, (health.broker, health.store, health.recorder))
     if health.ready:
-        body = msgspec.json.encode(Ready("ready", broker, store, recorder))
+        body = msgspec.json.encode(Ready("ready", broker, store, recorder, health.warnings))
         return Response(body, media_type="application/json")
     refusal = NotReady(
         detail=health.reason,
@@ -79,6 +86,7 @@ async def show_ready(request: Request) -> Response:
         broker=broker,
         store=store,
         recorder=recorder,
+        warnings=health.warnings,
     )
     return Response(msgspec.json.encode(refusal), 503, {"Retry-After": "2"}, media_type=PROBLEM)
 
