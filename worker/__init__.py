@@ -1,1 +1,2 @@
-"""The sample application: an ordinary Celery worker that knows nothing of Umbel's `app`."""
+"""The sample application: an ordinary Celery worker that knows nothing of Umbel's `app`, and uses
+Umbel's plugin as any other application would."""

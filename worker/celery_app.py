@@ -7,7 +7,7 @@ from celery import Celery
 from celery.exceptions import ImproperlyConfigured
 
 import umbel_worker
-from worker import catalog, reconnect, settings, shutdown
+from worker import settings
 from worker.retries import RetryingTask
 
 app = Celery("worker", include=["worker.tasks"], task_cls=RetryingTask)
@@ -15,7 +15,4 @@ try:
     app.conf.update(settings.configuration(settings.read(os.environ)))
 except ImproperlyConfigured as error:
     sys.exit(str(error))
-umbel_worker.install(app)
-catalog.install()
-reconnect.install(app)
-shutdown.install(app)
+umbel_worker.install(app, keep_messages=True, bound_shutdown=True)

@@ -150,7 +150,7 @@ def _delivery(settings: Settings) -> dict[str, Any]:
             "health_check_interval": 10,
             **settings.broker_transport_options,
         },
-        # Running tasks go on while Redis is away; worker.reconnect takes their messages over to
+        # Running tasks go on while Redis is away; the plugin takes their messages over to
         # the new connection, so cancelling and repeating them would only waste what they did.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # For the same reason they are counted on it: no need to fetch fewer for a while.

@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import FieldError
 from app.operations.arguments import Arguments, Signature, check, compile_signature, read_arguments
 from app.operations.samples import SAMPLES
-from worker.catalog import catalog
+from umbel_worker.catalog import catalog
 from worker.celery_app import app as sample_application
 
 sample_application.loader.import_default_modules()

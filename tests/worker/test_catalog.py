@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from celery import Celery, Task
 
-from worker.annotations import schema_of
-from worker.catalog import DOC_LIMIT, arguments, catalog
+from umbel_worker.annotations import schema_of
+from umbel_worker.catalog import DOC_LIMIT, arguments, catalog
 
 
 class Colour(enum.Enum):

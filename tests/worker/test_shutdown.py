@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 
 from tests.support import RedisServer, eventually, start_worker
-from worker.shutdown import GRACE
+from umbel_worker.shutdown import GRACE
 
 SOFT = 1.0
 

@@ -9,6 +9,10 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import ImproperlyConfigured
 
+import umbel_worker.catalog
+import umbel_worker.reconnect
+import umbel_worker.revokes
+import umbel_worker.shutdown
 from umbel_worker import story
 from umbel_worker.dispatcher import StreamEvents
 from umbel_worker.post import Post
@@ -20,12 +24,23 @@ EVENTS_BYTES = 128 * 1_048_576
 
 
 def install(
-    app: "Celery[Any]", *, redis_url: str | None = None, events_bytes: int | None = None
+    app: "Celery[Any]",
+    *,
+    redis_url: str | None = None,
+    events_bytes: int | None = None,
+    catalog: bool = True,
+    revokes: bool = True,
+    keep_messages: bool = False,
+    bound_shutdown: bool = False,
 ) -> None:
     """Makes this application's events durable, in workers and wherever it sends tasks.
 
     `redis_url`: the Redis that the stream is on; by default UMBEL_REDIS_URL, else the broker.
     `events_bytes`: what the stream may take of it; by default UMBEL_EVENTS_BYTES, else 128 MiB.
+    `catalog`: workers tell their tasks' documentation and arguments, when asked.
+    `revokes`: workers know from their start what was revoked before.
+    `keep_messages`: workers survive a restart of Redis with the messages that they hold.
+    `bound_shutdown`: a soft or cold shutdown ends also where the broker is gone.
 
     Call it before the application is used. Raises ImproperlyConfigured for a bad number of bytes.
     """
@@ -37,6 +52,14 @@ def install(
     # As defaults: an application that says no to events in its own configuration has none.
     app.add_defaults(lambda: {"worker_send_task_events": True, "task_send_sent_event": True})
     story.listen()
+    if catalog:
+        umbel_worker.catalog.install()
+    if revokes:
+        umbel_worker.revokes.install(app)
+    if keep_messages:
+        umbel_worker.reconnect.install(app)
+    if bound_shutdown:
+        umbel_worker.shutdown.install(app)
 
 
 def _bytes(text: str | None) -> int:

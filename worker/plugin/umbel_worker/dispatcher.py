@@ -107,10 +107,14 @@ class StreamEvents(Events):
         self.post = post
 
     @cached_property
+    def _unconnected(self) -> Any:
+        """What a dispatcher asks for the kind of broker; never connected."""
+        return self.app.connection_for_write()
+
+    @cached_property
     def Dispatcher(self) -> Any:  # noqa: N802
         """Celery's own where the broker is no Redis: its events have another way there."""
-        connection = self.app.connection_for_write()
-        if connection.transport.driver_type != "redis":
+        if self._unconnected.transport.driver_type != "redis":
             log.warning("The broker is no Redis: events are not kept, only published")
             self.dispatcher_cls = Events.dispatcher_cls
         return self.app.subclass_with_self(self.dispatcher_cls, reverse="events.Dispatcher")
@@ -121,7 +125,7 @@ class StreamEvents(Events):
     ) -> Iterator[EventDispatcher]:
         """For `Task.send_event`; Celery's waits for a connection to the broker here."""
         if issubclass(self.Dispatcher, StreamDispatcher):
-            yield self.Dispatcher(hostname=hostname, enabled=enabled)
+            yield self.Dispatcher(self._unconnected, hostname=hostname, enabled=enabled)
         else:
             with super().default_dispatcher(hostname, enabled, buffer_while_offline) as stock:
                 yield stock

@@ -48,6 +48,13 @@ class Broker:
             self._client = redis.Redis(connection_pool=channel.pool)
         return self._client
 
+    def close(self) -> None:
+        """Ends its connections."""
+        if self._client is not None:
+            self._client.connection_pool.disconnect()
+            self._channel.connection.client.release()
+            self._client = self._channel = None
+
     def topics(self, exchange: str, routing_key: str) -> list[str]:
         """The pub/sub channels of a routing key, after `client` was called."""
         found = self._topics.get(routing_key)

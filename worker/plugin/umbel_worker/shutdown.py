@@ -19,11 +19,12 @@ FAILED = 1
 
 def install(app: "Celery[Any]") -> None:
     """Has every worker of this process end within its soft shutdown's seconds and GRACE."""
-    limit = float(app.conf.worker_soft_shutdown_timeout) + GRACE
 
     def bound(how: str, **_: object) -> None:
         if how == "Warm":
             return  # waits for running tasks however long they take: that is its purpose
+        # Celery has soft shutdowns from 5.5 on.
+        limit = float(app.conf.get("worker_soft_shutdown_timeout") or 0) + GRACE
         last_word = threading.Timer(limit, os._exit, (FAILED,))
         last_word.daemon = True
         last_word.start()

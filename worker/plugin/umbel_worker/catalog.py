@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from celery import Task
 from celery.worker.control import inspect_command
 
-from worker.annotations import Schema, any_of, schema_of
+from umbel_worker.annotations import Schema, any_of, schema_of
 
 DOC_LIMIT = 2_000
 """Characters of a docstring that are sent; the first lines are what a form shows."""

@@ -12,6 +12,8 @@ So the messages are taken off a lost connection before it is closed, and once th
 - the message of a task that ended meanwhile is acknowledged;
 - all others (not started yet, or waiting for their ETA) go back to their queue at once.
 
+It reaches into kombu, so it is installed for the versions that it was tried with only.
+
 `tests/worker/test_reconnect.py` runs a worker without this and expects it to die: when that test
 fails, Celery has been repaired, and `docs/worker.md` says what to look at before this can go.
 """
@@ -20,17 +22,25 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import VERSION, Celery, bootsteps
 from celery.worker import consumer
 from celery.worker.state import active_requests
 from kombu.transport import redis, virtual
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("umbel_worker")
+
+
+FROM, BELOW = (5, 4), (5, 8)
+"""Versions of Celery that this was tried with."""
 
 
 def install(app: "Celery[Any]") -> None:
-    """Make the workers of this application hold on to their messages."""
-    app.conf.worker_consumer = f"{__name__}:{Consumer.__name__}"
+    """Make the workers of this application hold on to their messages, unless it has a consumer
+    class of its own. Does nothing, and says so, with a Celery that this was not tried with."""
+    if not FROM <= VERSION[:2] < BELOW:
+        log.warning("Held messages are not looked after: this Celery, %s, is not known", VERSION)
+        return
+    app.add_defaults(lambda: {"worker_consumer": f"{__name__}:{Consumer.__name__}"})
     app.steps["consumer"].add(TakeOver)
 
 
@@ -102,9 +112,9 @@ class TakeOver(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
-    def start(self, c: Consumer) -> None:
+    def start(self, c: consumer.Consumer) -> None:
         """Hand over what was held when the connection before this one was lost."""
-        if count := len(c.gap.held):
+        if isinstance(c, Consumer) and (count := len(c.gap.held)):
             c.gap.hand_over(c.task_consumer.channel, frozenset(_running()))
             log.warning("Connected again: took care of %d message(s) held since then", count)
 

@@ -1,0 +1,1 @@
+"""The worker plugin, in real workers and producers on real Redis servers."""
