@@ -28,6 +28,7 @@ class Stats(msgspec.Struct, gc=False):
 
     pid: int | None = None
     prefetch_count: int | None = None
+    uptime: float | None = None
     pool: dict[str, object] | None = None
 
 
@@ -85,6 +86,28 @@ def read_pid(stats: Json) -> int | None:
     return texts.count(repair(Stats, said if isinstance(said, dict) else {}, Counter()).pid)
 
 
+def read_uptime(stats: Json) -> float | None:
+    """The seconds that the process has run, by its own count."""
+    said = _document(stats)
+    return texts.duration(repair(Stats, said if isinstance(said, dict) else {}, Counter()).uptime)
+
+
+def read_visibility_timeout(conf: Json) -> float | None:
+    """What a worker's settings say of it, in seconds; None where they leave it at Celery's own."""
+    said = _document(conf)
+    options = said.get("broker_transport_options") if isinstance(said, dict) else None
+    given = options.get("visibility_timeout") if isinstance(options, dict) else None
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    return texts.duration(given) or None
+
+
+def holds_more(answer: Json) -> bool:
+    """It says that it holds more tasks than are read, or could not say what it holds."""
+    found = _document(answer)
+    return not isinstance(found, list) or len(found) > HELD_LIMIT
+
+
 def is_refusal(answer: Json) -> bool:
     """The worker could not answer, as one that does not know the question."""
     return _document(answer) is None
@@ -98,6 +121,16 @@ def read_held(active: Asked, reserved: Asked, scheduled: Asked, at: float) -> It
         yield from _found(worker, given, at)
     for worker, given in _each(scheduled):
         yield from _found(worker, given.get("request"), at, eta=given.get("eta"))
+
+
+def read_ids(known: Asked) -> set[str]:
+    """The ids that workers know of, of those that `query_task` asked for."""
+    found: set[str] = set()
+    for answer in known.values():
+        said = _document(answer)
+        if isinstance(said, dict):
+            found.update(map(str, said))
+    return found
 
 
 def read_exchanges(queues: Asked) -> set[str]:

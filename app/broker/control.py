@@ -145,9 +145,7 @@ class _Question:
         self._ticket = str(uuid.uuid4())
         over = int(time.time() + timeout) + 1
         self._route = f"{REPLY_PREFIX}-{over}-{uuid.uuid4()}"
-        queue = f"{self._route}.{_reply_exchange(transport)}"
-        self._member = transport.sep.join((self._route, "", queue)).encode()
-        self._list = transport.key(queue)
+        _, self._member, self._list = reply_keys(transport, self._route)
 
     async def put(
         self, method: str, arguments: Mapping[str, object], destination: Sequence[str] | None
@@ -201,6 +199,21 @@ class _Question:
             await pipe.execute()
 
 
+def reply_keys(transport: Transport, route: str) -> tuple[str, bytes, str]:
+    """The set of bound reply queues, what stands in it for this one, and the queue's own list."""
+    queue = f"{route}.{_reply_exchange(transport)}"
+    member = transport.sep.join((route, "", queue)).encode()
+    return _binding_key(transport), member, transport.key(queue)
+
+
+def encode_reply(
+    transport: Transport, ticket: str, route: str, body: Mapping[str, object]
+) -> bytes:
+    """An answer as workers give it; `body` has it by the name of who answers."""
+    headers = {"ticket": ticket, "clock": next(_clock)}
+    return _message(body, headers, {"exchange": _reply_exchange(transport), "routing_key": route})
+
+
 def read_reply(raw: bytes, ticket: str) -> dict[str, Json]:
     """The answers in one message of a reply queue; none if it isn't one for this ticket."""
     try:
@@ -245,17 +258,23 @@ def _command(
 
 
 def _envelope(transport: Transport, command: Mapping[str, object], timeout: float | None) -> bytes:
-    body = base64.b64encode(json.dumps(command).encode()).decode()
     headers = {"clock": next(_clock), "expires": time.time() + timeout if timeout else 0}
+    to = {"exchange": f"{transport.control_exchange}.pidbox", "routing_key": ""}
+    return _message(command, headers, to)
+
+
+def _message(
+    body: Mapping[str, object], headers: Mapping[str, object], to: Mapping[str, str]
+) -> bytes:
     properties = {
         "delivery_mode": 2,
-        "delivery_info": {"exchange": f"{transport.control_exchange}.pidbox", "routing_key": ""},
+        "delivery_info": to,
         "priority": 0,
         "body_encoding": "base64",
         "delivery_tag": str(uuid.uuid4()),
     }
     envelope = {
-        "body": body,
+        "body": base64.b64encode(json.dumps(body).encode()).decode(),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": headers,

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, cast
 
 import msgspec
@@ -76,12 +76,31 @@ class Withdrawn(NamedTuple):
     keeps_result: bool
 
 
+class Search(NamedTuple):
+    """Tasks whose messages were taken back, and tasks whose messages were seen and are left.
+
+    `complete`: all there is was searched.
+    """
+
+    taken: list[Withdrawn]
+    left: set[str]
+    complete: bool
+
+
 class Orphan(NamedTuple):
     """A message that was handed out: its tag, and the entry that holds it."""
 
     tag: bytes
     entry: bytes
     message: Message
+
+
+class HandedOut(NamedTuple):
+    """Messages that may be orphans, unless a worker holds them; the rest is as in `Search`."""
+
+    orphans: list[Orphan]
+    left: set[str]
+    complete: bool
 
 
 _decode = msgspec.json.Decoder(Message).decode
@@ -91,46 +110,75 @@ _FOREIGN = (msgspec.MsgspecError, ValueError, RecursionError)
 
 async def withdraw(
     redis: Redis, transport: Transport, task_ids: Collection[str], queues: Iterable[str]
-) -> list[Withdrawn]:
+) -> Search:
     """Remove these tasks' messages from these queues, and tell so by `task-revoked` events.
 
-    Those that aren't among the messages searched, or were handed out meanwhile, are left out;
-    so are members of a chord, which only a worker can end. Raises BrokerUnavailable.
+    Left are members of a chord, which only a worker can end, and what was handed out meanwhile.
+    Raises BrokerUnavailable.
     """
-    taken = []
+    search = Search([], set(), True)
     with reading(transport.url):
         for queue in dict.fromkeys(queues):
             for key in transport.queue_keys(queue):
-                async for raw, message in _waiting(redis, key, task_ids):
-                    told = _told(transport, message)
-                    keys = (key, REVOKES, REVOKES_ORDER)
-                    if await redis.eval(_TAKE_WAITING, 3, *keys, raw, *told):
-                        taken.append(_withdrawn(message))
-    return taken
+                whole = await _withdraw_from(redis, transport, key, task_ids, search)
+                search = search._replace(complete=search.complete and whole)
+    return search
+
+
+async def _withdraw_from(
+    redis: Redis, transport: Transport, key: str, task_ids: Collection[str], search: Search
+) -> bool:
+    """Whether the whole list was searched."""
+    read = 0
+    while read < SEARCHED:
+        try:
+            page = cast(list[bytes], await redis.lrange(key, -read - PAGE, -read - 1))
+        except ResponseError:  # no list: not a queue, whatever its name
+            return True
+        read += len(page)
+        for raw in reversed(page):
+            message = _read(raw, task_ids)
+            if message is None:
+                continue
+            keys = (key, REVOKES, REVOKES_ORDER)
+            if _in_chord(message):
+                search.left.add(message.headers.id)
+            elif await redis.eval(_TAKE_WAITING, 3, *keys, raw, *_told(transport, message)):
+                search.taken.append(_withdrawn(message))
+                read -= 1
+            else:
+                search.left.add(message.headers.id)
+        if len(page) < PAGE:
+            return True
+        await asyncio.sleep(0)
+    return False
 
 
 async def find_handed_out(
     redis: Redis, transport: Transport, task_ids: Collection[str]
-) -> list[Orphan]:
+) -> HandedOut:
     """These tasks' messages that were handed out and not acknowledged. Raises BrokerUnavailable."""
-    found = []
+    found = HandedOut([], set(), True)
     cursor, seen = 0, 0
     with reading(transport.url):
         while seen < SEARCHED:
             try:
                 answer = await redis.hscan(transport.unacked_key(), cursor, count=UNACKED_PAGE)
             except ResponseError:  # somebody keeps something else under that name
-                break
+                return found
             cursor, page = cast(tuple[int, dict[bytes, bytes]], answer)
-            seen += UNACKED_PAGE
+            seen += len(page)
             for tag, entry in page.items():
                 message = _read(entry, task_ids, handed_out=True)
-                if message is not None:
-                    found.append(Orphan(tag, entry, message))
+                if message is None:
+                    continue
+                found.left.add(message.headers.id)
+                if not _in_chord(message):
+                    found.orphans.append(Orphan(tag, entry, message))
             if cursor == 0:
-                break
+                return found
             await asyncio.sleep(0)
-    return found
+    return found._replace(complete=False)
 
 
 async def withdraw_orphans(
@@ -150,35 +198,15 @@ async def withdraw_orphans(
     return taken
 
 
-async def _waiting(
-    redis: Redis, key: str, task_ids: Collection[str]
-) -> AsyncIterator[tuple[bytes, Message]]:
-    taken = 0
-    for start in range(0, SEARCHED, PAGE):
-        first = start - taken
-        try:
-            page = cast(list[bytes], await redis.lrange(key, -first - PAGE, -first - 1))
-        except ResponseError:  # no list: not a queue, whatever its name
-            return
-        for raw in reversed(page):
-            message = _read(raw, task_ids)
-            if message is not None:
-                taken += 1
-                yield raw, message
-        if len(page) < PAGE:
-            return
-        await asyncio.sleep(0)
-
-
 def _read(raw: bytes, task_ids: Collection[str], *, handed_out: bool = False) -> Message | None:
-    """The message, if it is of one of these tasks and can be taken back."""
+    """The message, if it is of one of these tasks."""
     if len(task_ids) == 1 and json.dumps(next(iter(task_ids))).encode() not in raw:
         return None
     try:
         message = _decode_unacked(raw)[0] if handed_out else _decode(raw)
     except _FOREIGN:
         return None
-    return message if message.headers.id in task_ids and not _in_chord(message) else None
+    return message if message.headers.id in task_ids else None
 
 
 def _in_chord(message: Message) -> bool:

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from app.broker.revoked_result import store_revoked
 from app.broker.revokes import Revoke, keep_and_send
 from app.broker.transport import Transport
-from app.broker.withdraw import withdraw
+from app.broker.withdraw import Withdrawn, withdraw
 from app.domain.errors import BadInput, Conflict, FieldError
 from app.domain.tasks import RUNNING, Task, TaskState
 
@@ -68,9 +68,9 @@ async def send_revoke(
     kept = await keep_and_send(redis, transport, revoke)
     if kept.dropped:
         log.warning("the ledger of revokes is full: the oldest went", dropped=kept.dropped)
-    withdrawn = []
+    withdrawn: list[Withdrawn] = []
     if task.state not in RUNNING:
-        withdrawn = await withdraw(redis, transport, [task.id], [queue])
+        withdrawn = (await withdraw(redis, transport, [task.id], [queue])).taken
         await store_revoked(transport, withdrawn)
     return Requested(
         task_id=task.id,

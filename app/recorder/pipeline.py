@@ -15,6 +15,7 @@ from app.domain.events import (
     Event,
     QueueMeasured,
     TaskEvent,
+    TaskRevoked,
     TaskSent,
     WorkerEvent,
     WorkerHeartbeat,
@@ -62,7 +63,8 @@ class Pipeline:
     """Takes what was heard, and what a look around has found, through all steps in order.
 
     `on_arrival` is called when a worker comes that has not said yet what it is, `on_cut` with
-    the ids of tasks that were heard to be sent with arguments too long to be said.
+    the ids of tasks that were heard to be sent with arguments too long to be said, `on_revoked`
+    with those of tasks that a worker says it has revoked.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Pipeline:
         self._finished = asyncio.Event()
         self.on_arrival: Callable[[], None] = _nothing
         self.on_cut: Callable[[list[str]], None] = _nothing
+        self.on_revoked: Callable[[list[str]], None] = _nothing
 
     def tell(self, events: Sequence[Event]) -> "asyncio.Future[None]":
         """Has events that were found believed like heard ones; done when they are kept."""
@@ -198,6 +201,8 @@ class Pipeline:
                 queues.append(event)  # type: ignore[arg-type]
             else:
                 tasks.append(event)  # type: ignore[arg-type]
+        if revoked := [event.task_id for event in tasks if type(event) is TaskRevoked]:
+            self.on_revoked(revoked)
         await self._load(tasks)
         believed = self._beliefs.believe(tasks)
         if believed.refused:

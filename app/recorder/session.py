@@ -24,6 +24,7 @@ from app.recorder.keep import Keeper, LeaseLost
 from app.recorder.look import Lookout
 from app.recorder.pipeline import Pipeline
 from app.recorder.receive import Backlog, receive
+from app.recorder.revokes import Revokes
 from app.recorder.watch import watch
 from app.store import queues, workers
 from app.store.blind_windows import BlindWindow
@@ -70,8 +71,10 @@ class Session:
             transport, self._backlog, Beliefs(), fleet, keeper, self._announcer, self._figures
         )
         self._lookout = Lookout(transport, self._pipeline, fleet, keeper, retention)
-        self._pipeline.on_arrival = self._lookout.greet
+        self._revokes = Revokes(transport, fleet, keeper, self._figures)
+        self._pipeline.on_arrival = self._greet
         self._pipeline.on_cut = self._lookout.recall
+        self._pipeline.on_revoked = self._revokes.hear
         self._fleet = fleet
         self._run_id = ""
         self._hands: list[asyncio.Task[None]] = []
@@ -89,6 +92,7 @@ class Session:
             await session._announcer.open()
         except BaseException:
             await session._lookout.close()
+            await session._revokes.close()
             raise
         return session
 
@@ -98,6 +102,7 @@ class Session:
         hearing = [self._hear(), self._lookout.measure_often(), self._lookout.ask_often()]
         hearing += [watch(self._transport, self._fleet, self._pipeline, self._figures)]
         hearing += [self._lookout.recall_often(), self._prune_often()]
+        hearing += [self._revokes.hold(), self._revokes.answer_hellos()]
         keeping = [self._pipeline.run(), self._announcer.run()]
         keeping += [self._keeper.until_lost(), self._say_status()]
         ears, self._hands = _start(hearing), _start(keeping)
@@ -114,6 +119,7 @@ class Session:
             told.cancel()
             await _end([*ears, *self._hands])
             await self._lookout.close()
+            await self._revokes.close()
 
     async def _finish(self) -> None:
         """Takes what was heard through the steps; what does not get through stays in the outbox."""
@@ -129,6 +135,11 @@ class Session:
         with suppress(FeedUnavailable):
             async with feed_errors():
                 await clear_status(self._redis)
+
+    def _greet(self) -> None:
+        """A worker came online."""
+        self._lookout.greet()
+        self._revokes.greet()
 
     async def _hear(self) -> None:
         """Listens for ever; where we were blind, says so and looks around."""
