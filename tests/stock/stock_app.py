@@ -39,6 +39,14 @@ def sleep(seconds: float) -> str:
     return "slept"
 
 
+@app.task(name="stock.mark", bind=True)
+def mark(self: Task, seconds: float = 0) -> None:
+    """Leaves a mark on the broker that it ran."""
+    with self.app.connection_for_write() as connection:
+        connection.default_channel.client.rpush("ran", self.request.id)
+    time.sleep(seconds)
+
+
 @app.task(name="stock.retry", bind=True, max_retries=3)
 def retry(self: Task) -> int:
     if self.request.retries < 1:
