@@ -125,13 +125,12 @@ def stock_monitor(url: str) -> Iterator[list[dict[str, Any]]]:
     """What Celery's own EventReceiver hears meanwhile."""
     app = Celery("monitor", broker=url, set_as_current=False)
     heard: list[dict[str, Any]] = []
-    listening = threading.Event()
-    with app.connection_for_read() as connection:
+    with app.connection_for_read() as connection, redis.Redis.from_url(url) as client:
         receiver: Any = app.events.Receiver(connection, handlers={"*": heard.append})
-        receiver.on_consume_ready = lambda *_, **__: listening.set()
+        before = client.pubsub_numpat()
         thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
         thread.start()
-        assert listening.wait(10)
+        eventually(lambda: client.pubsub_numpat() > before)
         try:
             yield heard
         finally:

@@ -28,9 +28,9 @@ _parse: Callable[[str], Mapping[str, Any]] = redis_connection.parse_url
 class Broker:
     """The application's broker: its client and the channels of its event exchange."""
 
-    def __init__(self, app: "Celery[Any]", answer_within: float = ANSWER_WITHIN) -> None:
+    def __init__(self, app: "Celery[Any]", answer_within: float | None = None) -> None:
         self._app = app
-        self._answer_within = answer_within
+        self._answer_within = answer_within or ANSWER_WITHIN
         self._channel: Any = None
         self._client: redis.Redis | None = None
         self._topics: dict[str, list[str]] = {}
