@@ -8,7 +8,7 @@ import binascii
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TypeVar
 
@@ -38,7 +38,14 @@ def read_message(payload: bytes, heard_at: float, reasons: Counter[str]) -> Iter
     except BadInput as error:
         reasons[str(error)] += 1
         return
-    for one in found if isinstance(found, list) else [found]:
+    yield from read_events(found if isinstance(found, list) else [found], heard_at, reasons)
+
+
+def read_events(
+    given: Iterable[object], heard_at: float, reasons: Counter[str]
+) -> Iterator[Event]:
+    """The decoded events that can be understood; the rest counted in `reasons`."""
+    for one in given:
         try:
             yield _read_event(one, reasons).event(heard_at)
         except BadInput as error:

@@ -35,3 +35,5 @@ KINDS: dict[str, type[WireEvent]] = {
 }
 
 decode_body = msgspec.json.Decoder(AnyEvent | list[AnyEvent]).decode
+decode_events = msgspec.json.Decoder(list[AnyEvent]).decode
+"""The events of an entry of the durable stream."""

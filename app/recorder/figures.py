@@ -49,10 +49,11 @@ class Figures:
         """Events go unheard."""
         self.subscribed, self._deaf_because = False, reason
 
-    def status(self, backlog: int, store_failing: str) -> RecorderStatus:
+    def status(self, backlog: int, store_failing: str, stream_failing: str = "") -> RecorderStatus:
         """The figures now; to be asked once a second, for the rate's sake."""
         now = time.time()
-        live = self.subscribed and not store_failing
+        deaf = stream_failing if self.subscribed else self._deaf_because
+        live = self.subscribed and not deaf and not store_failing
         if live != self._live:
             self._live, self._since = live, now
         self._past.append((now, self.events))
@@ -62,7 +63,7 @@ class Figures:
             started_at=self.started_at,
             live=live,
             since=self._since,
-            reason=store_failing or ("" if self.subscribed else self._deaf_because),
+            reason=store_failing or deaf,
             subscribed=self.subscribed,
             store=not store_failing,
             lag=self.lag if backlog else 0.0,
@@ -98,6 +99,7 @@ def news(status: RecorderStatus) -> tuple[object, ...]:
         status.reason,
         status.changes,
         status.dropped,
+        status.producer_dropped,
         status.blind_windows,
         sum(status.malformed.values()),
     )

@@ -53,6 +53,8 @@ class Fleet:
             oldest_id=None if oldest is None else oldest.id,
             oldest_sent_at=None if oldest is None else _sent(oldest),
             consumers=self._consumers(event.queue),
+            orphans=event.orphans,
+            redelivery_at=event.redelivery_at,
         )
         changed = known is None or replace(known, measured_at=event.at) != queue
         if changed or event.at - self._measured_at.get(event.queue, 0.0) >= ALIVE_SECONDS:
@@ -101,6 +103,10 @@ class Fleet:
             if now - worker.heard_at
             > (heartbeats * worker.frequency if worker.frequency else unheard_seconds)
         ]
+
+    def online(self) -> list[str]:
+        """Names of the workers that are there."""
+        return [worker.name for worker in self._online()]
 
     def strangers(self) -> bool:
         """An online worker has not said yet what it is."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from app.broker.durable import Entry, read_entries
 from app.broker.subscription import Heard
 from app.broker.translate import translate
 from app.broker.transport import Transport
@@ -29,6 +30,7 @@ from app.feed.codec import encode_summary
 from app.feed.fleet import encode_queue, encode_worker
 from app.recorder.announce import Announcer, pack
 from app.recorder.believe import Beliefs, Believed
+from app.recorder.durable import Durable
 from app.recorder.figures import Figures
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper, LeaseLost
@@ -48,6 +50,14 @@ MESSAGES_AT_ONCE = 2_000
 """Messages translated before others get a turn: some 20 ms."""
 MESSAGES_OF_A_TICK = 6_000
 """In a storm that we are behind of; more would keep readers waiting for one big transaction."""
+STREAMED_AT_ONCE = 1 << 20
+"""Bytes of streamed entries translated before others get a turn: 3,000 events, some 15 ms."""
+STREAMED_OF_A_TICK = 4 << 20
+"""The limit of a tick for them, as above."""
+POSITION_SECONDS = 1.0
+"""A position moves with every heartbeat; where nothing else has changed it is kept so often."""
+STALE_SECONDS = 5.0
+"""What the stream tells of a worker, older than its last word by this, is history."""
 EVENTS_AT_ONCE = 5_000
 """The same for what a look around has found."""
 GAP = "changes were lost between the store and the feed"
@@ -89,9 +99,19 @@ class Pipeline:
         self._stats: bytes | None = None
         self._finishing = False
         self._finished = asyncio.Event()
+        self._durable: Durable | None = None
+        self._positions: dict[str, str] = {}
+        self._gaps: list[BlindWindow] = []
+        self._kept_at = 0.0
         self.on_arrival: Callable[[], None] = _nothing
+        self.on_gap: Callable[[list[BlindWindow]], None] = _nothing
         self.on_cut: Callable[[list[str]], None] = _nothing
         self.on_revoked: Callable[[list[str]], None] = _nothing
+
+    def follow(self, durable: Durable) -> None:
+        """Takes durable events too."""
+        self._durable = durable
+        durable.on_news, durable.on_gap = self.wake, self._note_gap
 
     def tell(self, events: Sequence[Event]) -> "asyncio.Future[None]":
         """Has events that were found believed like heard ones; done when they are kept."""
@@ -102,6 +122,11 @@ class Pipeline:
             self._told.append((part, kept if last else _nobody_waits()))
         self._backlog.filled.set()
         return kept
+
+    def behind(self, moment: float) -> bool:
+        """Something that was heard until then is not believed yet."""
+        oldest = self._backlog.oldest_at
+        return oldest is not None and oldest <= moment
 
     def note(self, window: BlindWindow) -> None:
         """Has a blind window kept."""
@@ -124,13 +149,15 @@ class Pipeline:
             await self._backlog.filled.wait()
             began = time.monotonic()
             messages = await self.tick()
-            if len(self._backlog) < MESSAGES_AT_ONCE:
+            if not self._behind():
                 storms = messages > STORM * (began - before)
                 length = STORM_TICK_SECONDS if storms else TICK_SECONDS
                 await asyncio.sleep(max(0.0, began + length - time.monotonic()))
             before = began
         while len(self._backlog) or self._told:
             await self.tick()
+        if self._positions:
+            await self._keep(Believed())
         self._finished.set()
 
     async def finish(self) -> None:
@@ -144,14 +171,22 @@ class Pipeline:
         self._figures.lag = self._waited()
         told, kept = self._told.popleft() if self._told else ((), None)
         events, messages = await self._hear()
+        streamed = await self._read_on()
+        events += streamed
         events += told
-        if not (len(self._backlog) or self._told):
+        if not (len(self._backlog) or self._told or (self._durable and self._durable.news)):
             self._backlog.filled.clear()
         self._note_dropped()
         await self._take(events)
+        if self._durable is not None:
+            self._durable.passed()
         if kept is not None and not kept.done():
             kept.set_result(None)
-        return messages
+        return messages + len(streamed)
+
+    def _behind(self) -> bool:
+        durable = self._durable
+        return len(self._backlog) >= MESSAGES_AT_ONCE or (durable is not None and durable.behind)
 
     def _waited(self) -> float:
         oldest = self._backlog.oldest_at
@@ -167,26 +202,67 @@ class Pipeline:
             await asyncio.sleep(0)
         return events, messages
 
+    async def _read_on(self) -> list[Event]:
+        """Step 2 for durable events; the position moves with what they change."""
+        events: list[Event] = []
+        durable = self._durable
+        if durable is None or not durable.news or self._finishing:
+            return events
+        left = STREAMED_OF_A_TICK
+        while left > 0:
+            entries, position = durable.take(STREAMED_AT_ONCE)
+            self._positions[durable.key] = position
+            if not entries:
+                break
+            left -= STREAMED_AT_ONCE
+            events += self._read(entries, durable)
+            await asyncio.sleep(0)
+        self._positions.update(durable.producers.take_positions())
+        for window in durable.producers.take_windows():
+            self._note_gap(window)
+        return events
+
+    def _read(self, entries: list[Entry], durable: Durable) -> list[Event]:
+        reading = read_entries(entries)
+        events: list[Event] = []
+        for words in reading.words:
+            events += durable.producers.hear(words)
+        self._figures.events += len(events)
+        self._figures.malformed.update(reading.reasons)
+        self._look_for_cut(events)
+        return events
+
+    def _note_gap(self, window: BlindWindow) -> None:
+        """Durable events are missing; a gap that grew stands where it was before."""
+        key = (window.began_at, window.cause, window.source)
+        if all((gap.began_at, gap.cause, gap.source) != key for gap in self._gaps):
+            self._figures.blind_windows += 1
+        self._gaps.append(window)
+        self._windows.append(window)
+
+    def _look_for_cut(self, events: list[Event]) -> None:
+        if cut := [event.task_id for event in events if _is_cut(event)]:  # type: ignore[union-attr]
+            self.on_cut(cut)
+
     def _translate(self, heard: list[Heard]) -> list[Event]:
         translation = translate(heard, self._transport)
         self._figures.events += len(translation.events)
         self._figures.malformed.update(translation.reasons)
-        if cut := [event.task_id for event in translation.events if _is_cut(event)]:  # type: ignore[union-attr]
-            self.on_cut(cut)
+        self._look_for_cut(translation.events)
         return translation.events
 
     def _note_dropped(self) -> None:
         if dropped := self._backlog.take_dropped():
             self._figures.dropped += dropped.messages
             self._figures.blind_windows += 1
-            self._windows.append(
-                BlindWindow(
-                    began_at=dropped.first_at,
-                    ended_at=dropped.last_at,
-                    cause="overload",
-                    note=f"{dropped.messages} messages came faster than they could be kept",
-                )
+            window = BlindWindow(
+                began_at=dropped.first_at,
+                ended_at=dropped.last_at,
+                cause="overload",
+                note=f"{dropped.messages} messages came faster than they could be kept",
             )
+            self._windows.append(window)
+            self._gaps.append(window)
 
     async def _take(self, events: list[Event]) -> None:
         """Steps 3 to 5."""
@@ -196,7 +272,8 @@ class Pipeline:
         for event in events:
             kind = type(event)
             if kind in WORKER_EVENTS:
-                workers.append(event)  # type: ignore[arg-type]
+                if not _is_stale(event, self._fleet):  # type: ignore[arg-type]
+                    workers.append(event)  # type: ignore[arg-type]
             elif kind is QueueMeasured:
                 queues.append(event)  # type: ignore[arg-type]
             else:
@@ -242,8 +319,11 @@ class Pipeline:
             queues=self._fleet.take_queues(),
             tallies=believed.tallies,
             blind_windows=self._windows,
+            positions=self._positions,
         )
-        self._windows = []
+        if self._may_wait(batch):
+            return
+        self._windows, self._positions = [], {}
         try:
             await self._commit(batch)
         except LeaseLost:
@@ -252,6 +332,14 @@ class Pipeline:
             # A value that the store chokes on must cost its own task alone, not the recorder.
             log.exception("a tick could not be kept as one")
             await self._keep_one_by_one(batch)
+
+    def _may_wait(self, batch: Batch) -> bool:
+        """Nothing but the position has moved: another tick will keep it. Read once more after a
+        crash, what changed nothing changes nothing."""
+        more = batch.tasks or batch.workers or batch.queues or batch.tallies or batch.blind_windows
+        early = time.monotonic() - self._kept_at < POSITION_SECONDS
+        told = self._stats is not None or self._announcer.gap
+        return not more and not told and early and not self._finishing
 
     async def _keep_one_by_one(self, batch: Batch) -> None:
         rest = replace(batch, tasks=[], announcement=None)
@@ -268,10 +356,17 @@ class Pipeline:
         changes = self._changes(batch)
         if changes:
             batch.announcement = pack(changes)
-        if changes or batch.blind_windows or batch.tallies:
+        if changes or batch.blind_windows or batch.tallies or batch.positions:
             await self._keeper.keep(batch)
         if changes:
             self._announcer.add(changes)
+        if batch.positions:
+            self._kept_at = time.monotonic()
+        if self._durable is not None and (position := batch.positions.get(self._durable.key)):
+            self._durable.kept(position)
+        if self._gaps and batch.blind_windows:
+            gaps, self._gaps = self._gaps, []
+            self.on_gap(gaps)
 
     def _changes(self, batch: Batch) -> list[Change]:
         found: list[tuple[Kind, bytes]] = [("task", encode_summary(task)) for task in batch.tasks]
@@ -294,6 +389,11 @@ def _nobody_waits() -> "asyncio.Future[None]":
 
 def _arrives(event: WorkerEvent, fleet: Fleet) -> bool:
     return type(event) is WorkerHeartbeat and (event.online or event.worker not in fleet.workers)
+
+
+def _is_stale(event: WorkerEvent, fleet: Fleet) -> bool:
+    known = fleet.workers.get(event.worker)
+    return known is not None and event.heard_at < known.heard_at - STALE_SECONDS
 
 
 def _is_cut(event: Event) -> bool:

@@ -5,7 +5,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from app.broker.durable import read_mark
 from app.broker.subscription import Heard, Subscription
+from app.recorder.producers import Producers
 
 BACKLOG_LIMIT = 200_000
 """Messages; half a minute of the heaviest storm that the store keeps up with."""
@@ -74,10 +76,21 @@ class Backlog:
         self._dropped = Dropped(before.messages + 1, before.first_at, at)
 
 
-async def receive(subscription: Subscription, backlog: Backlog) -> None:
+async def receive(subscription: Subscription, backlog: Backlog, producers: Producers) -> None:
     """Only reads and appends, so that Redis never throws us off for being slow.
 
-    Ends by raising BrokerUnavailable when the subscription ends.
+    What the stream brings as well is left out. Ends by raising BrokerUnavailable when the
+    subscription ends.
     """
     while True:
-        backlog.add(await subscription.read())
+        heard = await subscription.read()
+        backlog.heard_at = heard[-1].heard_at
+        if producers.reading:
+            heard = [message for message in heard if not _is_streamed(message, producers)]
+        if heard:
+            backlog.add(heard)
+
+
+def _is_streamed(message: Heard, producers: Producers) -> bool:
+    mark = read_mark(message.payload)
+    return mark is not None and producers.skips(mark)

@@ -9,25 +9,28 @@ from dataclasses import replace
 import structlog
 from redis.asyncio import Redis
 
+from app.broker.durable import quoted, stream_key
 from app.broker.subscription import Subscription
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable, FeedUnavailable
 from app.feed.lease import Lease
-from app.feed.status import clear_status, encode_status, last_heard, write_status
+from app.feed.status import RecorderStatus, clear_status, encode_status, last_heard, write_status
 from app.feed.stream import feed_errors
 from app.feed.writer import Feed
 from app.recorder.announce import Announcer
 from app.recorder.believe import Beliefs
+from app.recorder.durable import EVENTS_BYTES, Durable
 from app.recorder.figures import Figures, news
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper, LeaseLost
 from app.recorder.look import Lookout
 from app.recorder.pipeline import Pipeline
+from app.recorder.producers import Producers
 from app.recorder.receive import Backlog, receive
 from app.recorder.revokes import Revokes
 from app.recorder.watch import watch
-from app.store import queues, workers
-from app.store.blind_windows import BlindWindow
+from app.store import positions, producers, queues, workers
+from app.store.blind_windows import EVENTS, BlindWindow
 from app.store.retention import prune
 
 RECONNECT_SECONDS = 0.1
@@ -36,6 +39,8 @@ QUIET_SECONDS = 10.0
 """A subscription notices a dead peer within this, so what came before it was heard."""
 LOOK_AGAIN_SECONDS = 2.0
 """After a look around that failed half way."""
+HEAL_PAUSE_SECONDS = 5.0
+"""Between two healings: the first gap is healed at once, those that follow it together."""
 STATUS_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
 PRUNE_ROWS = 200
@@ -58,6 +63,7 @@ class Session:
         redis: "Redis",
         lease: Lease,
         fleet: Fleet,
+        durable: Durable,
         retention: float,
     ) -> None:
         self._transport = transport
@@ -70,24 +76,40 @@ class Session:
         self._pipeline = Pipeline(
             transport, self._backlog, Beliefs(), fleet, keeper, self._announcer, self._figures
         )
+        self._durable = durable
+        self._producers = durable.producers
+        self._pipeline.follow(durable)
         self._lookout = Lookout(transport, self._pipeline, fleet, keeper, retention)
         self._revokes = Revokes(transport, fleet, keeper, self._figures)
         self._pipeline.on_arrival = self._greet
+        self._pipeline.on_gap = self._ask_healing
         self._pipeline.on_cut = self._lookout.recall
         self._pipeline.on_revoked = self._revokes.hear
         self._fleet = fleet
         self._run_id = ""
+        self._blind: list[BlindWindow] = []
+        self._healing_asked = asyncio.Event()
         self._hands: list[asyncio.Task[None]] = []
 
     @classmethod
     async def open(
-        cls, transport: Transport, keeper: Keeper, redis: "Redis", lease: Lease, retention: float
+        cls,
+        transport: Transport,
+        keeper: Keeper,
+        redis: "Redis",
+        lease: Lease,
+        retention: float,
+        events_bytes: int = EVENTS_BYTES,
     ) -> "Session":
         """Reads where the last recorder left off. Raises FeedUnavailable, LeaseLost."""
         known_workers = await keeper.insist(workers.list_all, keeper.db)
         known_queues = await keeper.insist(queues.list_all, keeper.db)
         fleet = Fleet(known_workers, known_queues)
-        session = cls(transport, keeper, redis, lease, fleet, retention)
+        key = stream_key(transport)
+        position = await keeper.insist(positions.get, keeper.db, key)
+        counted = Producers(await keeper.insist(producers.all_known, keeper.db))
+        durable = Durable(redis, key, position, counted, events_bytes)
+        session = cls(transport, keeper, redis, lease, fleet, durable, retention)
         try:
             await session._announcer.open()
         except BaseException:
@@ -99,7 +121,8 @@ class Session:
     async def run(self, stopping: asyncio.Event) -> None:
         """Records until told to stop. Raises LeaseLost, and whatever should not happen."""
         log.info("recording", recorder=self._figures.name)
-        hearing = [self._hear(), self._lookout.measure_often(), self._lookout.ask_often()]
+        hearing = [self._hear(), self._durable.run(), self._heal_often()]
+        hearing += [self._lookout.measure_often(), self._lookout.ask_often()]
         hearing += [watch(self._transport, self._fleet, self._pipeline, self._figures)]
         hearing += [self._lookout.recall_often(), self._prune_often()]
         hearing += [self._revokes.hold(), self._revokes.answer_hellos()]
@@ -146,15 +169,13 @@ class Session:
         began, cause = await self._unheard_since(), "started"
         while True:
             subscription = await self._subscribe()
-            window = await self._close_window(began, cause)
-            looking = asyncio.create_task(self._look(window))
+            self._ask_healing(await self._close_window(began, cause))
             try:
-                await receive(subscription, self._backlog)
+                await receive(subscription, self._backlog, self._producers)
             except BrokerUnavailable as error:
                 log.warning("not heard any more", reason=str(error))
                 self._figures.deaf(str(error))
             finally:
-                await _end([looking])
                 await subscription.close()
             quiet = time.time() - QUIET_SECONDS
             began = max(self._backlog.heard_at, self._figures.subscribed_at, quiet)
@@ -179,16 +200,16 @@ class Session:
         except FeedUnavailable:
             return None
 
-    async def _close_window(self, began: float | None, cause: str) -> BlindWindow | None:
+    async def _close_window(self, began: float | None, cause: str) -> list[BlindWindow]:
         if await self._has_restarted():
             cause = "restarted"
         if began is None:
-            return None
+            return []
         ended = self._figures.subscribed_at
         window = BlindWindow(began_at=min(began, ended), ended_at=ended, cause=cause)
         self._figures.blind_windows += 1
         self._pipeline.note(window)
-        return window
+        return [window]
 
     async def _has_restarted(self) -> bool:
         """Redis is another run than before, and may have forgotten queues and results."""
@@ -199,7 +220,21 @@ class Session:
         before, self._run_id = self._run_id, found
         return before not in ("", found)
 
-    async def _look(self, window: BlindWindow | None) -> None:
+    def _ask_healing(self, windows: list[BlindWindow]) -> None:
+        """Has the windows healed soon. What is heard now goes on meanwhile."""
+        self._blind += windows
+        self._healing_asked.set()
+
+    async def _heal_often(self) -> None:
+        """Heals what is asked for, for ever: all windows that have come up in one go."""
+        while True:
+            await self._healing_asked.wait()
+            self._healing_asked.clear()
+            windows, self._blind = self._blind, []
+            await self._look(windows)
+            await asyncio.sleep(HEAL_PAUSE_SECONDS)
+
+    async def _look(self, windows: list[BlindWindow]) -> None:
         while True:
             try:
                 seen = await self._lookout.look_around()
@@ -213,13 +248,24 @@ class Session:
                 log.exception("looking around failed")
                 return
         log.info("looked around", seen=seen)
-        if window is not None:
-            self._pipeline.note(replace(window, healed_at=time.time(), note=seen))
+        for window in windows:
+            note = self._note(window, seen)
+            self._pipeline.note(replace(window, healed_at=time.time(), note=note))
+
+    def _note(self, window: BlindWindow, seen: str) -> str:
+        """What was looked at; and what a window of the published events did not touch."""
+        if window.source != EVENTS:
+            return f"{window.note}; {seen}"
+        hosts = self._producers.known_hosts()
+        durable = sum(quoted(name) in hosts for name in self._fleet.online())
+        if not durable:
+            return seen
+        return f"{durable} workers have the plugin: what they said meanwhile was read; {seen}"
 
     async def _say_status(self) -> None:
         said: tuple[object, ...] = ()
         while True:
-            status = self._figures.status(len(self._backlog), self._keeper.failing)
+            status = self._status()
             with suppress(FeedUnavailable):
                 async with feed_errors():
                     await write_status(self._redis, status, self._figures.subscribed)
@@ -229,10 +275,23 @@ class Session:
             self._pipeline.wake()
             await asyncio.sleep(STATUS_SECONDS)
 
+    def _status(self) -> RecorderStatus:
+        now, figures = time.time(), self._figures
+        hosts = self._producers.hosts_lately()
+        figures.token = self._keeper.token
+        figures.durable_producers = self._producers.count_lately(now)
+        figures.stock_workers = sum(quoted(name) not in hosts for name in self._fleet.online())
+        figures.stream_lag = self._durable.lag(now)
+        figures.stream_position = self._durable.position
+        figures.producer_dropped = self._producers.dropped
+        return figures.status(len(self._backlog), self._keeper.failing, self._durable.failing)
+
     async def _prune_often(self) -> None:
         """Deletes old tasks, a little at a time and only while nothing waits."""
         while True:
             await asyncio.sleep(PRUNE_SECONDS)
+            if forgotten := self._producers.take_forgotten(time.time()):
+                await self._keeper.insist(producers.forget, self._keeper.db, forgotten)
             while not len(self._backlog):
                 before = time.time() - self._retention
                 if await self._keeper.insist(prune, self._keeper.db, before, PRUNE_ROWS) == 0:
