@@ -56,13 +56,13 @@ class Lease:
         self.free_in = max(0, -answer) / 1000
         return not self.lost
 
-    async def release(self) -> None:
-        """Gives it up, so that a standby need not wait."""
+    async def release(self) -> bool:
+        """Gives it up, so that a standby need not wait; whether it was ours to give."""
         try:
             async with feed_errors(), asyncio.timeout(RELEASE_SECONDS):
-                await self._redis.eval(_RELEASE, 1, LEASE_KEY, self.holder)
+                return bool(await self._redis.eval(_RELEASE, 1, LEASE_KEY, self.holder))
         except FeedUnavailable:
-            return
+            return False
 
 
 def name_of(holder: str) -> str:

@@ -20,14 +20,18 @@ from app.feed.lease import Lease
 from app.feed.replicas import stay_registered, this_process
 from app.feed.stream import connect_feed
 from app.recorder.keep import Keeper, LeaseLost
+from app.recorder.reconcile import PACE, Pace
 from app.recorder.session import Session
 from app.store.database import Database
 
 STANDBY_SECONDS = 0.5
 """Between two tries of a standby to take the lease: it can be given up before it runs out."""
+CONTESTS = 3
+"""Times in a row that one is elected and superseded all the same. Once or twice is a Redis that
+forgot who was elected, or a process that was paused in the middle of it; more, two feeds on one
+store."""
 CONTESTED_SECONDS = 5.0
-"""Pause of one that was elected and superseded all the same. Now and then that is a process
-which was paused in the middle of its own election; again and again, two feeds on one store."""
+"""Its pause then, so that the two do not spend their time with taking over."""
 CANCEL_AGAIN_SECONDS = 0.1
 GARBAGE_THRESHOLDS = (50_000, 20, 50)
 """Python's own (700, 10, 10) would walk the 50,000 tasks in memory many times a second in a
@@ -42,7 +46,13 @@ class Recorder:
     """The only writer of task truth. `retention` is how long tasks are kept, in seconds."""
 
     def __init__(
-        self, transport: Transport, *, database_url: str, redis_url: str, retention: float
+        self,
+        transport: Transport,
+        *,
+        database_url: str,
+        redis_url: str,
+        retention: float,
+        pace: Pace = PACE,
     ) -> None:
         self._transport = transport
         self._database_url = database_url
@@ -50,6 +60,8 @@ class Recorder:
         self._replica = this_process("recorder")
         self._lease = Lease(self._redis, self._replica.name)
         self._retention = retention
+        self._pace = pace
+        self._contests = 0
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -108,23 +120,21 @@ class Recorder:
             if session is not None:
                 await session.run(self._stopping)
         except LeaseLost:
-            if await self._is_contested():
-                log.error(
-                    "this recorder was elected, but another one writes to its store: give all "
-                    "that share a database the same UMBEL_REDIS_URL"
-                )
-                await self._pause(CONTESTED_SECONDS)
+            await self._give_way()
         except FeedUnavailable as error:
             log.warning("feed can't be opened yet", reason=str(error))
             await self._pause()
         finally:
             await _cancel(renewing)
+            if self._stopping.is_set():
+                # The next one need not wait for a write that hangs: its claim ends that too.
+                await self._lease.release()
             await asyncio.to_thread(keeper.close)
 
     async def _open_session(self, keeper: Keeper) -> Session:
         await keeper.claim(self._replica.name)
         return await Session.open(
-            self._transport, keeper, self._redis, self._lease, self._retention
+            self._transport, keeper, self._redis, self._lease, self._retention, pace=self._pace
         )
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
@@ -138,11 +148,17 @@ class Recorder:
             await _cancel(told)
             await _cancel(working)
 
-    async def _is_contested(self) -> bool:
-        """Another has claimed the store, while the lease is still ours."""
-        with suppress(FeedUnavailable):
-            return await self._lease.take()
-        return False
+    async def _give_way(self) -> None:
+        """Lets another be elected; one whose lease is still its own was superseded all the same."""
+        contested = await self._lease.release()
+        self._contests = self._contests + 1 if contested else 0
+        if self._contests < CONTESTS:
+            return
+        log.error(
+            "this recorder was elected, but another one writes to its store: give all that share "
+            "a database the same UMBEL_REDIS_URL"
+        )
+        await self._pause(CONTESTED_SECONDS)
 
     async def _pause(self, seconds: float = STANDBY_SECONDS) -> None:
         with suppress(TimeoutError):
