@@ -4,13 +4,14 @@ import asyncio
 import base64
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from markupsafe import Markup
 
-from app.domain.errors import TooMany
+from app.domain.errors import StoreUnavailable, TooMany
 from app.domain.tasks import Task, TaskState, Transition
 from app.operations.catalog import Catalog, Entry
 from app.web.pages import formats, live
@@ -18,6 +19,7 @@ from app.web.pages.assets import StaticAssets
 from app.web.pages.forms import answer, offers
 from app.web.pages.json_text import pretty
 from app.web.pages.live import Channel, encode
+from app.web.pages.recall import Recall
 from app.web.pages.story import tell
 from app.web.pages.tasks import read_query
 
@@ -194,6 +196,9 @@ async def test_a_view_that_nobody_watches_is_dropped(monkeypatch: pytest.MonkeyP
         async def refresh(self) -> None:
             await asyncio.sleep(0)
 
+        def as_of(self, at: float | None) -> Markup:
+            return Markup(at)
+
     views = live.LiveViews(Quiet(), Quiet())  # type: ignore[arg-type]
     frames = views.follow(_View())
     assert await anext(frames)
@@ -207,6 +212,26 @@ async def test_a_view_that_nobody_watches_is_dropped(monkeypatch: pytest.MonkeyP
     await frames.aclose()
 
     assert (views.views, views.viewers) == (0, 0)
+
+
+async def test_a_page_that_cannot_be_read_is_as_it_was() -> None:
+    recall = Recall(kept=2)
+
+    async def read() -> str:
+        return "now"
+
+    async def away() -> str:
+        raise StoreUnavailable("away")
+
+    assert await recall("a", read) == ("now", None)
+    then, at = await recall("a", away)
+    assert (then, at) == ("now", pytest.approx(time.time(), abs=60))
+    with pytest.raises(StoreUnavailable):
+        await recall("b", away)
+    for key in "cd":
+        await recall(key, read)
+    with pytest.raises(StoreUnavailable):
+        await recall("a", away)
 
 
 async def test_assets_are_kept_for_ever_under_the_hash_of_their_content() -> None:

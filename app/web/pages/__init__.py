@@ -6,6 +6,7 @@ from app.web.errors import PageMaker
 from app.web.pages.assets import StaticAssets
 from app.web.pages.dashboard import error_page
 from app.web.pages.overview import router as of_overview
+from app.web.pages.quality import router as of_quality
 from app.web.pages.queues import router as of_queues
 from app.web.pages.stream import router as of_stream
 from app.web.pages.submit import router as of_submit
@@ -14,7 +15,16 @@ from app.web.pages.tasks import router as of_tasks
 from app.web.pages.workers import router as of_workers
 
 router = APIRouter(include_in_schema=False)
-for part in (of_overview, of_stream, of_submit, of_tasks, of_task, of_workers, of_queues):
+for part in (
+    of_overview,
+    of_stream,
+    of_submit,
+    of_tasks,
+    of_task,
+    of_workers,
+    of_queues,
+    of_quality,
+):
     router.include_router(part)
 
 

@@ -13,7 +13,8 @@ from app.feed.tail import Tailed
 from app.web.errors import Problem
 from app.web.pages.assets import StaticAssets
 from app.web.pages.live import LiveViews, View
-from app.web.pages.render import Templates
+from app.web.pages.recall import Recall
+from app.web.pages.render import Fragments, Templates
 from app.web.pages.shell import Shell
 from app.web.state import Umbel, umbel_of
 
@@ -31,6 +32,7 @@ class Dashboard:
         self.render = Templates(assets)
         self.shell = Shell(umbel, self.render)
         self.views = LiveViews(umbel.tail, self.shell)
+        self.recall = Recall()
         self._rows: OrderedDict[int, Markup] = OrderedDict()
         umbel.streams.on_close(self.views.close)
 
@@ -50,16 +52,23 @@ class Dashboard:
         view: View | None = None,
         *,
         status: int = 200,
+        as_of: float | None = None,
         **context: object,
     ) -> Response:
-        """A whole page, with the live parts of `view` as they are now."""
-        _, fragments = await asyncio.gather(self.shell.refresh(), _fragments(view))
+        """A whole page, with the live parts of `view` as they are now.
+
+        Where they can't be had it is the page as it was, and says so; `as_of` is when that was
+        of something else that the page shows. Raises Unavailable where it was never shown.
+        """
+        _, (fragments, shown_at) = await asyncio.gather(self.shell.refresh(), self._fragments(view))
+        oldest = min((at for at in (as_of, shown_at) if at is not None), default=None)
         body = self.render(
             template,
-            fragments={**self.shell.fragments, **fragments},
+            fragments={**self.shell.fragments, **fragments, "as-of": self.shell.as_of(oldest)},
             live=None if view is None else "/ui/live/" + view.key,
             theme=_theme(request),
             version=self.umbel.version,
+            retry=status == HTTPStatus.SERVICE_UNAVAILABLE,
             back=quote(request.url.path, safe="/"),
             **context,
         )
@@ -67,6 +76,9 @@ class Dashboard:
         data = body.encode(errors="replace")
         headers = {"Cache-Control": "no-store"}
         return Response(data, status, headers, media_type="text/html; charset=utf-8")
+
+    async def _fragments(self, view: View | None) -> tuple[Fragments, float | None]:
+        return ({}, None) if view is None else await self.recall(view.key, view.fragments)
 
 
 def dashboard_of(request: Request) -> Dashboard:
@@ -84,10 +96,6 @@ async def error_page(request: Request, problem: Problem) -> Response:
     return await dashboard_of(request).page(
         request, "errors/show.html", status=problem.status, problem=problem, phrase=phrase
     )
-
-
-async def _fragments(view: View | None) -> dict[str, Markup]:
-    return {} if view is None else dict(await view.fragments())
 
 
 def _theme(request: Request) -> str | None:

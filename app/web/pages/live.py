@@ -8,12 +8,12 @@ a memory of its own and a restart of anything is mended by connecting again.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
 from typing import Protocol
 
-from app.domain.errors import TooMany, UmbelError
+from app.domain.errors import TooMany, UmbelError, Unavailable
 from app.feed.tail import Tail, Tailed
 from app.web.pages.render import Fragments
 from app.web.pages.shell import Shell
@@ -27,6 +27,8 @@ VIEW_LIMIT = 500
 """Distinct views at once; each is looked at every tick, so 500 cost some percent of a core."""
 FRAMES_KEPT = 40
 """Frames of a view kept for viewers that read slowly: 10 s of a busy one, then all anew."""
+AGAIN = 1.0
+"""Seconds until a view is rendered again after something that it needs was away."""
 HEARTBEAT = 10.0
 """Seconds of silence after which a stream says that it lives; pages give up after 25."""
 RETRY = 1000
@@ -47,7 +49,8 @@ class View(Protocol):
         ...
 
     def take(self, changes: Sequence[Tailed] | None) -> bool:
-        """Notes what happened; whether the page may look different. None: a gap, read anew."""
+        """Notes what happened, if anything; whether the page may look different. None: there is
+        a gap, read anew."""
         ...
 
     async def fragments(self) -> Fragments:
@@ -162,20 +165,30 @@ class LiveViews:
         position = self._tail.position
         rendered_at = -REFRESH
         rendered: Fragments = {}
+        shown_at: float | None = None
+        failed = 0.0
         due = True
         while True:
             changes = self._tail.after(position)
             if changes is None or any(change.change.kind == "reset" for change in changes):
                 position = self._tail.position
                 due = view.take(None) or due
-            elif changes:
-                position = changes[-1].position
+            else:
+                position = changes[-1].position if changes else position
                 due = view.take(changes) or due
             age = loop.time() - rendered_at
-            if (due and age >= view.every) or age >= REFRESH:
+            if (due and age >= max(view.every, failed)) or age >= REFRESH:
                 rendered_at, due = loop.time(), False
-                with suppress(UmbelError):  # the page's banner says what is away, and since when
-                    rendered = await self._rendered(view)
+                try:
+                    parts = await self._rendered(view)
+                    rendered = {**parts, "as-of": self._shell.as_of(None)}
+                    shown_at, failed = time.time(), 0.0
+                except Unavailable:  # the page's banner says what is away, and since when
+                    due, failed = True, AGAIN
+                    if shown_at is not None:
+                        rendered = {**rendered, "as-of": self._shell.as_of(shown_at)}
+                except UmbelError:
+                    pass  # it is gone, and the page shows what it was
             await self._shell.refresh()
             channel.show({**self._shell.fragments, **rendered})
             await asyncio.sleep(TICK)

@@ -67,7 +67,7 @@ class OverviewView:
         self._dashboard = dashboard
 
     def take(self, changes: Sequence[Tailed] | None) -> bool:
-        return True
+        return changes is None or bool(changes)
 
     async def fragments(self) -> dict[str, Markup]:
         page = await read_page(self._dashboard)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from app.domain.errors import StoreUnavailable
 from app.domain.queues import Queue
 from app.domain.tasks import RUNNING, TaskState
@@ -89,6 +91,10 @@ class Shell:
                 self._error = error
             self._read_at = time.monotonic()
             self.fragments = self._rendered()
+
+    def as_of(self, at: float | None) -> Markup:
+        """What a page says that is not as things are now but as they were; nothing for None."""
+        return self._render("shell/_as-of.html", at=at)
 
     def troubles(self) -> list[Trouble]:
         """What is away now, the cause before its consequences."""

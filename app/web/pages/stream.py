@@ -11,6 +11,7 @@ from app.web.pages import queues, task, tasks, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.live import View
 from app.web.pages.overview import OverviewView
+from app.web.pages.quality import QualityView
 
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
@@ -35,6 +36,8 @@ def view_of(dashboard: Dashboard, page: str, pairs: list[tuple[str, str]]) -> Vi
     match kind, bool(name):
         case "overview", False:
             return OverviewView(dashboard)
+        case "data-quality", False:
+            return QualityView(dashboard)
         case "tasks", False:
             return tasks.follow(dashboard, pairs)
         case "tasks", True:

@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.domain.errors import BadInput, FieldError, UmbelError
 from app.domain.queues import Queue
+from app.operations.catalog import Catalog
 from app.store import queues
 from app.web.errors import status_of
 from app.web.pages import actions
 from app.web.pages.dashboard import dashboard_of
 from app.web.pages.forms import Offer, answer, blamed, offers
 from app.web.pages.render import task_path
+from app.web.state import Umbel
 
 OPTIONS = ("queue", "countdown", "expires", "priority")
 """What may be said about the sending itself. `countdown` and `expires` are in seconds."""
@@ -78,8 +81,8 @@ async def _page(
     error: UmbelError | None = None,
 ) -> Response:
     dashboard = dashboard_of(request)
-    listed: list[Queue] = await dashboard.umbel.reading(queues.list_all, dashboard.umbel.db)
-    offered = offers(await dashboard.umbel.operations.catalog())
+    (listed, catalog), as_of = await dashboard.recall("submit", partial(_read, dashboard.umbel))
+    offered = offers(catalog)
     chosen = next((one for one in offered if one.name == name), None)
     if form is None and chosen is not None:
         form = Form(chosen, dict.fromkeys(OPTIONS, ""))
@@ -88,9 +91,15 @@ async def _page(
         request,
         "submit/show.html",
         status=200 if problem is None else status_of(problem),
+        as_of=as_of,
         offers=offered,
         form=form,
         asked=name,
         error=problem,
         queues=[queue.name for queue in listed],
     )
+
+
+async def _read(umbel: Umbel) -> tuple[list[Queue], Catalog]:
+    listed = await umbel.reading(queues.list_all, umbel.db)
+    return listed, await umbel.operations.catalog()

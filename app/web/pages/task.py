@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
@@ -185,11 +186,13 @@ async def _show(
     given: dict[str, str] | None = None,
 ) -> Response:
     dashboard = dashboard_of(request)
-    task = await find_task(dashboard.umbel, task_id)
+    find = partial(find_task, dashboard.umbel, task_id)
+    task, as_of = await dashboard.recall(f"task {task_id}", find)
     return await dashboard.page(
         request,
         "task/show.html",
         TaskView(dashboard, task_id),
+        as_of=as_of,
         status=200 if error is None else status_of(error),
         task=task,
         parts=TaskView.parts,

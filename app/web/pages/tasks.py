@@ -133,10 +133,10 @@ class TaskList:
             found = await umbel.reading(stored.get_many, umbel.db, sorted(self._ids))
             self.show(found.values())
         if self._count_newer:
-            self._count_newer = False
             self._newer = await umbel.reading(
                 stored.count_newer, umbel.db, self._query.filter, self._newest, NEWER_CAP + 1
             )
+            self._count_newer = False
         whole = await dashboard.shell.whole()
         return {
             "chips": dashboard.render("tasks/_chips.html", query=self._query, whole=whole),
@@ -167,15 +167,21 @@ async def index(request: Request) -> Response:
     dashboard, now = dashboard_of(request), time.time()
     umbel = dashboard.umbel
     query = read_query(request.query_params.multi_items(), now)
-    page: Page = await umbel.reading(
-        stored.page, umbel.db, query.filter, sort=query.sort, limit=ROWS, cursor=query.cursor
-    )
-    suggestions = await umbel.reading(_suggest, dashboard)
+
+    async def read() -> tuple[Page, Suggestions]:
+        page = await umbel.reading(
+            stored.page, umbel.db, query.filter, sort=query.sort, limit=ROWS, cursor=query.cursor
+        )
+        return page, await umbel.reading(_suggest, dashboard)
+
+    key = query.address(cursor=query.cursor)
+    (page, suggestions), as_of = await dashboard.recall(key, read)
     view = _view(dashboard, query, page, now)
     return await dashboard.page(
         request,
         "tasks/index.html",
         view,
+        as_of=as_of,
         query=query,
         rows=[row_id(task.id) for task in page.tasks],
         older=query.address(cursor=page.next) if page.next else None,

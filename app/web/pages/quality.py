@@ -1,0 +1,146 @@
+"""Data quality: whether Umbel hears, what it missed, and how that was made good."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from markupsafe import Markup
+from starlette.responses import Response
+
+from app.domain.errors import StoreUnavailable
+from app.feed.replicas import Replica
+from app.feed.tail import Tailed
+from app.store.blind_windows import EVENTS, STREAM, BlindWindow
+from app.web.health import Part
+from app.web.pages import quality_figures as figures
+from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.formats import amount
+from app.web.pages.quality_figures import Figure, Grade, Section
+from app.web.quality import Known
+
+CAUSES = {
+    "started": "No recorder was running.",
+    "disconnected": "The connection to Redis was cut, or Redis threw the listener off.",
+    "restarted": "Redis was restarted.",
+    "overload": "Events came faster than they could be kept.",
+    "dropped": "A process could not write down all its events.",
+    "trimmed": "The stream was cut before it had been read.",
+    "forgotten": "Redis no longer had the stream at the place that was read last.",
+    "paused": "The recorder stood still.",
+}
+"""What the causes of blind windows mean; one that is not here is shown as it is."""
+STORE_PATIENCE = 2.5
+"""Seconds until the page goes on without a store that does not answer."""
+SOURCES = {EVENTS: "events on pub/sub", STREAM: "the stream of durable events"}
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A blind window in words."""
+
+    window: BlindWindow
+    cause: str
+    source: str
+    seconds: float | None
+    healed_after: float | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityPage:
+    """All that the page shows. None: it can't be told now, `store` or `recorder` say since when."""
+
+    sections: tuple[Section, ...]
+    troubled: tuple[Figure, ...]
+    windows: tuple[Window, ...] | None
+    replicas: tuple[Replica, ...] | None
+    recorder: Part
+    store: Part
+    broker: Part
+
+
+class QualityView:
+    """The view of data quality; everybody shares it."""
+
+    key = "data-quality"
+    every = 1.0
+    parts = ("verdict", "windows", "replicas")
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard = dashboard
+
+    def take(self, changes: Sequence[Tailed] | None) -> bool:
+        return True  # lag and rate move without any change
+
+    async def fragments(self) -> dict[str, Markup]:
+        page = await read_page(self._dashboard)
+        render = self._dashboard.render
+        found = {part: render(f"quality/_{part}.html", page=page) for part in self.parts}
+        for section in page.sections:
+            found[section.key] = render("quality/_section.html", section=section)
+        return found
+
+
+async def read_page(dashboard: Dashboard) -> QualityPage:
+    """Reads it all; what is away is told by the page itself, so that it is never away."""
+    umbel = dashboard.umbel
+    health, status = umbel.health, umbel.tail.recorder
+    known: Known | None = None
+    with suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(STORE_PATIENCE):
+            known = await umbel.quality.read()
+    sections = (
+        figures.hearing(health, status),
+        figures.dropping(health, status),
+        figures.ways(health, status),
+        figures.known_stories(health, known),
+        figures.healing(health, status, known),
+        figures.kept(health, umbel.db.engine.dialect.name),
+    )
+    every = [figure for section in sections for figure in section.figures]
+    return QualityPage(
+        sections=sections,
+        troubled=tuple(figure for figure in every if figure.grade is Grade.BAD),
+        windows=None if known is None else tuple(map(in_words, known.windows)),
+        replicas=umbel.tail.replicas,
+        recorder=health.recorder,
+        store=health.store,
+        broker=health.broker,
+    )
+
+
+def in_words(window: BlindWindow) -> Window:
+    """The window as the page tells it."""
+    ended, healed = window.ended_at, window.healed_at
+    return Window(
+        window=window,
+        cause=CAUSES.get(window.cause, window.cause),
+        source=SOURCES.get(window.source, window.source),
+        seconds=None if ended is None else max(0.0, ended - window.began_at),
+        healed_after=None if healed is None else max(0.0, healed - (ended or window.began_at)),
+        outcome=_outcome(window),
+    )
+
+
+def _outcome(window: BlindWindow) -> str:
+    counts = (
+        (window.found, "found that nobody had heard of"),
+        (window.ended, "turned out to have ended"),
+        (window.lost, "given up as lost"),
+    )
+    told = [(count, words) for count, words in counts if count is not None]
+    if not told:
+        return ""
+    some = [f"{amount(count)} {words}" for count, words in told if count]
+    return f"Tasks: {', '.join(some)}." if some else "No task had changed."
+
+
+@router.get("/ui/data-quality", include_in_schema=False)
+async def show(request: Request) -> Response:
+    """The page."""
+    dashboard = dashboard_of(request)
+    return await dashboard.page(request, "quality/show.html", QualityView(dashboard))
