@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCK := requirements
 ARGS ?=
 
-.PHONY: up test bench lint format lock install dev redis browser stock clean
+.PHONY: up test bench chaos lint format lock install dev redis browser stock clean
 
 up: install redis  ## Run everything on this machine; ARGS="--workers 2" adds flags
 	@exec $(BIN)/umbel up $(ARGS)
@@ -15,6 +15,9 @@ test: dev redis browser stock  ## Install what the tests need and run them all
 
 bench: dev redis  ## The benchmarks, each beside its peer: benchmarks/README.md
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+chaos: dev redis  ## Break one thing at a time and compare with the truth: docs/reliability.md
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
 lint: dev  ## Ruff, mypy and the import contracts
 	$(BIN)/ruff check .
