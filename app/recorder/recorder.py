@@ -8,6 +8,7 @@ One recorder is active for each feed; the others stand by and take over within 5
 import asyncio
 import gc
 import signal
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -20,7 +21,6 @@ from app.feed.lease import Lease
 from app.feed.replicas import stay_registered, this_process
 from app.feed.stream import connect_feed
 from app.recorder.keep import Keeper, LeaseLost
-from app.recorder.reconcile import PACE, Pace
 from app.recorder.session import Session
 from app.store.database import Database
 
@@ -30,6 +30,8 @@ CONTESTS = 3
 """Times in a row that one is elected and superseded all the same. Once or twice is a Redis that
 forgot who was elected, or a process that was paused in the middle of it; more, two feeds on one
 store."""
+STEADY_SECONDS = 60.0
+"""One that was active for so long was not elected in vain."""
 CONTESTED_SECONDS = 5.0
 """Its pause then, so that the two do not spend their time with taking over."""
 CANCEL_AGAIN_SECONDS = 0.1
@@ -52,7 +54,6 @@ class Recorder:
         database_url: str,
         redis_url: str,
         retention: float,
-        pace: Pace = PACE,
     ) -> None:
         self._transport = transport
         self._database_url = database_url
@@ -60,8 +61,8 @@ class Recorder:
         self._replica = this_process("recorder")
         self._lease = Lease(self._redis, self._replica.name)
         self._retention = retention
-        self._pace = pace
         self._contests = 0
+        self._elected_at = 0.0
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -113,6 +114,7 @@ class Recorder:
             await self._pause(patience)
 
     async def _record(self, db: Database) -> None:
+        self._elected_at = time.monotonic()
         keeper = Keeper(db, self._lease)
         renewing = asyncio.create_task(keeper.renew())
         try:
@@ -134,7 +136,7 @@ class Recorder:
     async def _open_session(self, keeper: Keeper) -> Session:
         await keeper.claim(self._replica.name)
         return await Session.open(
-            self._transport, keeper, self._redis, self._lease, self._retention, pace=self._pace
+            self._transport, keeper, self._redis, self._lease, self._retention
         )
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
@@ -151,7 +153,8 @@ class Recorder:
     async def _give_way(self) -> None:
         """Lets another be elected; one whose lease is still its own was superseded all the same."""
         contested = await self._lease.release()
-        self._contests = self._contests + 1 if contested else 0
+        steady = time.monotonic() - self._elected_at > STEADY_SECONDS
+        self._contests = 0 if steady or not contested else self._contests + 1
         if self._contests < CONTESTS:
             return
         log.error(
