@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.postgres import PostgresServer
 from tests.support import Process, RedisServer, start_worker
 
 
@@ -23,6 +24,16 @@ def redis_url(redis_server: RedisServer) -> str:
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests of this test process; a test that breaks it starts its own."""
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ class Process:
     log: Path
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path = ROOT
+    user: int | None = None
     child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Process":
@@ -81,6 +82,7 @@ class Process:
             cwd=self.cwd,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self.env},
             start_new_session=True,
+            user=self.user,
         )
         out.close()
         return self

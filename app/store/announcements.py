@@ -6,12 +6,12 @@ already have doubles none.
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, insert, select
 
 from app.store.database import Database
 from app.store.schema import announcements
 
-_PUT = "INSERT INTO announcements (payload, first_id, last_id) VALUES (?, ?, ?)"
+_PUT = insert(announcements).inline()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,12 @@ class Announcement:
 
 def put(connection: Connection, announcement: Announcement) -> None:
     """Keeps an announcement, in the transaction of what it announces."""
-    row = (announcement.payload, announcement.first_id, announcement.last_id)
-    connection.exec_driver_sql(_PUT, row)
+    row = {
+        "payload": announcement.payload,
+        "first_id": announcement.first_id,
+        "last_id": announcement.last_id,
+    }
+    connection.execute(_PUT, row)
 
 
 def pending(db: Database) -> list[Announcement]:

@@ -1,7 +1,6 @@
 """One database: opened, migrated, read and written in transactions."""
 
-import os
-import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,53 +8,117 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, exc, inspect, text
 
 from app.domain.errors import CannotStart, StoreUnavailable
-from app.store import fence, sqlite
+from app.store import fence, postgres, sqlite
+from app.store.address import FILE_NAME, PostgresDatabase, address_of
 from app.store.migrations import HEAD
 
-FILE_NAME = "umbel.db"
-"""The file's name where only a folder is given."""
+__all__ = ["FILE_NAME", "Database"]
+
+Door = postgres.Door | sqlite.Door
+
+
+class _Schema:
+    """Brought up to date before the first use, by one thread."""
+
+    def __init__(self, door: Door, engine: Engine) -> None:
+        self.door = door
+        self._engine = engine
+        self._ready = False
+        self._lock = threading.Lock()
+
+    def need(self) -> None:
+        """Returns once the tables are as this version wants them. Raises StoreUnavailable, and
+        CannotStart where a person has to act."""
+        if self._ready:
+            return
+        # Whoever comes meanwhile may find a server that is away, and should not wait for that.
+        if not self._lock.acquire(blocking=False):
+            raise StoreUnavailable(f"{self.door.address} is being opened.")
+        try:
+            self._bring_up_to_date()
+            self._ready = True
+        except exc.DatabaseError as error:
+            raise self.door.refusal(error) from error
+        finally:
+            self._lock.release()
+
+    def _bring_up_to_date(self) -> None:
+        self.door.prepare(self._engine)
+        with self._engine.connect() as connection:
+            present = _revision(connection)
+        if present != HEAD:
+            with self.door.migrating(self._engine) as connection:
+                _migrate(connection, self.door)
+        self.door.ready(self._engine)
 
 
 class Database:
-    """An open store. Safe to share between threads; every process opens its own.
+    """A store. Safe to share between threads; every process opens its own.
 
     `token` is what every write is checked against; None, as for the web's audit, checks nothing.
     """
 
-    def __init__(self, engine: Engine, place: str, token: int | None = None) -> None:
+    def __init__(self, engine: Engine, schema: _Schema, token: int | None = None) -> None:
         self.engine = engine
-        self.place = place
         self.token = token
+        self._schema = schema
+        self._door = schema.door
+
+    @classmethod
+    def at(cls, url: str | Path) -> "Database":
+        """The store at `postgresql://…`, `sqlite:///path`, or a path, which is looked for at its
+        first use: until it is there, all that needs it raises StoreUnavailable.
+
+        Raises CannotStart for an address of another form.
+        """
+        address = address_of(url)
+        door: Door
+        if isinstance(address, PostgresDatabase):
+            door = postgres.Door(address)
+        else:
+            door = sqlite.Door(address)
+        engine = door.connect()
+        return cls(engine, _Schema(door, engine))
 
     @classmethod
     def open(cls, url: str | Path) -> "Database":
-        """Opens `sqlite:///path`, or a path: a file, or a folder that gets `umbel.db` in it.
+        """The same, at once: makes a folder for a file and brings the schema up to date; any
+        number of processes may do so at once.
 
-        Makes the folder and brings the schema up to date; any number of processes may do so
-        at once. Raises CannotStart where a person has to act (folder, file, newer schema),
+        Raises CannotStart where a person has to act (folder, file, newer schema),
         StoreUnavailable where trying again may help.
         """
-        path = _path_of(url)
-        _make_folder(path.parent)
-        engine = sqlite.connect(path)
+        database = cls.at(url)
         try:
-            with _said_plainly(str(path)):
-                _bring_up_to_date(engine, path)
+            database.prepare()
         except BaseException:
-            engine.dispose()
+            database.close()
             raise
-        return cls(engine, str(path))
+        return database
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return str(self._door.address)
+
+    def prepare(self) -> None:
+        """Brings the schema up to date, which the first use does by itself. Raises CannotStart,
+        StoreUnavailable."""
+        with self._said_plainly():
+            self._schema.need()
 
     def fenced(self, token: int) -> "Database":
         """The same store for the recorder that has claimed `token`: none of its writes, whatever
         module makes it, gets through once another has claimed."""
-        return Database(self.engine, self.place, token)
+        return Database(self.engine, self._schema, token)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one moment of the store. Raises StoreUnavailable."""
-        with _said_plainly(self.place), self.engine.connect() as connection:
-            yield connection
+        with self._said_plainly():
+            self._schema.need()
+            with self.engine.connect() as plain:
+                yield plain.execution_options(**self._door.reads)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -63,12 +126,24 @@ class Database:
 
         Raises Superseded, at its beginning, where another recorder has claimed the store.
         """
-        with _said_plainly(self.place), self.engine.connect() as plain:
-            connection = plain.execution_options(writes=True)
-            with connection.begin():
-                if self.token is not None:
-                    fence.check(connection, self.token)
-                yield connection
+        with self._said_plainly():
+            self._schema.need()
+            with self.engine.connect() as plain:
+                connection = plain.execution_options(**self._door.writes)
+                with connection.begin():
+                    if self.token is not None:
+                        fence.check(connection, self.token)
+                    yield connection
+
+    def mark(self, connection: Connection) -> str | None:
+        """What the transaction of `writing` is called, for `stands`."""
+        return self._door.mark(connection)
+
+    def stands(self, mark: str) -> bool:
+        """Whether a transaction was committed though its answer got lost. Raises
+        StoreUnavailable where that can't be told yet."""
+        with self.reading() as connection:
+            return self._door.stands(connection, mark)
 
     def ping(self) -> None:
         """Raises StoreUnavailable when the store can't be read."""
@@ -79,46 +154,18 @@ class Database:
         """Closes every connection."""
         self.engine.dispose()
 
-
-def _path_of(url: str | Path) -> Path:
-    given = str(url)
-    if "://" in given:
-        scheme, _, rest = given.partition("://")
-        if scheme != "sqlite":
-            raise CannotStart(
-                f"The database {scheme}://… can't be used: only sqlite:///path is supported."
-            )
-        if not rest.startswith("/") or rest == "/":
-            raise CannotStart(f"The database {given!r} names no file: write sqlite:///path.")
-        path = Path(rest[1:])
-    else:
-        path = Path(given)
-        if not path.suffix:
-            path /= FILE_NAME
-    return path.expanduser().absolute()
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotStart(f"The folder {folder} can't be made: {error.strerror}.") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise CannotStart(f"The folder {folder} can't be written to.")
-
-
-@contextmanager
-def _said_plainly(place: str) -> Iterator[None]:
-    try:
-        yield
-    except exc.TimeoutError:
-        raise StoreUnavailable(
-            f"The database {place} has no connection free; too much is read at once."
-        ) from None
-    except exc.DBAPIError as error:
-        if isinstance(error, exc.IntegrityError | exc.ProgrammingError | exc.InterfaceError):
-            raise
-        raise StoreUnavailable(f"The database {place} can't be used: {error.orig}.") from error
+    @contextmanager
+    def _said_plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.TimeoutError:
+            raise StoreUnavailable(
+                f"{self.place} has no connection free; too much is read at once."
+            ) from None
+        except exc.DBAPIError as error:
+            if isinstance(error, exc.IntegrityError | exc.ProgrammingError | exc.InterfaceError):
+                raise
+            raise StoreUnavailable(str(self._door.refusal(error))) from error
 
 
 def _revision(connection: Connection) -> str | None:
@@ -128,38 +175,17 @@ def _revision(connection: Connection) -> str | None:
     return found
 
 
-def _bring_up_to_date(engine: Engine, path: Path) -> None:
-    try:
-        with engine.connect() as connection:
-            if _revision(connection) == HEAD:
-                return
-        with sqlite.alone(path.parent):
-            sqlite.make(engine)
-            with engine.connect().execution_options(writes=True) as connection, connection.begin():
-                _migrate(connection, path)
-    except exc.DatabaseError as error:
-        raise _refusal(path, error) from error
-
-
-def _refusal(path: Path, error: exc.DatabaseError) -> CannotStart | StoreUnavailable:
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return CannotStart(f"The file {path} is damaged or is not a database.")
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return CannotStart(f"The file {path} can't be opened for writing.")
-    return StoreUnavailable(f"The database {path} can't be used: {error.orig}.")
-
-
-def _migrate(connection: Connection, path: Path) -> None:
-    # Alembic takes longer to load than all the rest of the store, and most starts need none.
+def _migrate(connection: Connection, door: Door) -> None:
+    present = _revision(connection)
+    if present == HEAD:
+        return
+    # Alembic takes longer to load than all the rest of the store, and most starts need none; of
+    # many that start together only the first does, with the others waiting for its lock.
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from alembic.util.exc import CommandError
 
-    present = _revision(connection)
-    if present == HEAD:
-        return
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -168,6 +194,6 @@ def _migrate(connection: Connection, path: Path) -> None:
             ScriptDirectory.from_config(config).get_revision(present)
         except CommandError:
             raise CannotStart(
-                f"The file {path} was made by a newer version of Umbel (schema {present})."
+                f"{door.address} was made by a newer version of Umbel (schema {present})."
             ) from None
     command.upgrade(config, "head")

@@ -5,8 +5,8 @@ from enum import IntEnum
 
 from sqlalchemy import Connection, select
 
+from app.store.bulk import Insert, look_up
 from app.store.database import Database
-from app.store.lookups import look_up
 from app.store.rows import ID_LENGTH, clean
 from app.store.schema import labels
 
@@ -22,7 +22,7 @@ class Kind(IntEnum):
 Numbers = dict[Kind, dict[str | None, int | None]]
 """The number of each text of each kind; None has none."""
 
-_INSERT = "INSERT INTO labels (kind, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_INSERT = Insert(labels, ("kind", "value"), "ON CONFLICT DO NOTHING")
 _FIND = {
     kind: f"SELECT value, id FROM labels WHERE kind = {kind:d} AND value IN ({{}})"  # noqa: S608
     for kind in Kind
@@ -39,7 +39,7 @@ def _number(connection: Connection, kind: Kind, texts: Set[str]) -> dict[str | N
     asked = set(kept.values())
     found = _look_up(connection, kind, asked)
     if missing := sorted(asked - found.keys()):
-        connection.exec_driver_sql(_INSERT, [(int(kind), value) for value in missing])
+        _INSERT.run(connection, [(int(kind), value) for value in missing])
         found |= _look_up(connection, kind, set(missing))
     return {None: None, "": None} | {text: found[value] for text, value in kept.items()}
 

@@ -100,7 +100,7 @@ class _Walk:
         self.ended = count < chunk
         if count == 0:
             return None
-        places = self.way.places(self.bounds, chunk)
+        places = self.way.places(self.connection, self.bounds, chunk)
         order = tasks.c.seq.desc() if self.bounds.descending else tasks.c.seq
         query = rows.where(tasks.c.seq.in_(places), *self.way.rest).order_by(order).limit(limit)
         self.at = far
@@ -136,7 +136,7 @@ def _by_runtime(
     rows = [*narrowed.conditions, *bounds.conditions()]
     for way in narrowed.ways:
         if way.limited and extent(connection, way, bounds, SORTED + 1)[1] <= SORTED:
-            rows.append(tasks.c.seq.in_(way.places(bounds, SORTED)))
+            rows.append(tasks.c.seq.in_(way.places(connection, bounds, SORTED)))
             query = SUMMARIES.where(*rows, *_beyond(start, bounds.descending))
             found = read_summaries(connection, _in_order(query, bounds.descending, limit + 1))
             return found[:limit], _last_of(found, limit)

@@ -4,19 +4,20 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, select
 
+from app.store.bulk import Insert
 from app.store.database import Database
 from app.store.schema import positions
 
-_PUT = (
-    "INSERT INTO positions (source, position) VALUES (?, ?)"
-    " ON CONFLICT (source) DO UPDATE SET position = excluded.position"
+_PUT = Insert(
+    positions,
+    ("source", "position"),
+    "ON CONFLICT (source) DO UPDATE SET position = excluded.position",
 )
 
 
 def put(connection: Connection, read: Mapping[str, str]) -> None:
     """Keeps the position of each source, in the transaction of what was read."""
-    if read:
-        connection.exec_driver_sql(_PUT, list(read.items()))
+    _PUT.run(connection, list(read.items()))
 
 
 def get(db: Database, source: str) -> str | None:

@@ -6,20 +6,25 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from app.domain.queues import Queue
+from app.store.bulk import Insert
 from app.store.database import Database
-from app.store.rollups import minute_of
+from app.store.rollups import minute_of, within_minutes
 from app.store.rows import ID_LENGTH, clean
 from app.store.schema import queue_minutes, queues
 
-_PUT = (
-    "INSERT INTO queues (name, measured_at, document) VALUES (?, ?, ?)"
-    " ON CONFLICT (name) DO UPDATE SET measured_at = excluded.measured_at,"
-    " document = excluded.document"
+_PUT = Insert(
+    queues,
+    ("name", "measured_at", "document"),
+    "ON CONFLICT (name) DO UPDATE SET measured_at = excluded.measured_at,"
+    " document = excluded.document",
+    key=("name",),
 )
-_PUT_MINUTE = (
-    "INSERT INTO queue_minutes (minute, queue, waiting) VALUES (?, ?, ?)"
-    " ON CONFLICT (minute, queue) DO UPDATE SET"
-    " waiting = max(queue_minutes.waiting, excluded.waiting)"
+_PUT_MINUTE = Insert(
+    queue_minutes,
+    ("minute", "queue", "waiting"),
+    "ON CONFLICT (minute, queue) DO UPDATE SET"
+    " waiting = {greatest}(queue_minutes.waiting, excluded.waiting)",
+    key=("minute", "queue"),
 )
 
 
@@ -29,6 +34,8 @@ class _Document(msgspec.Struct):
     oldest_id: str | None
     oldest_sent_at: float | None
     consumers: tuple[str, ...]
+    orphans: int | None = None
+    redelivery_at: float | None = None
 
 
 def put(connection: Connection, batch: list[Queue]) -> None:
@@ -43,12 +50,13 @@ def put(connection: Connection, batch: list[Queue]) -> None:
             clean(queue.oldest_id, ID_LENGTH),
             queue.oldest_sent_at,
             tuple(clean(consumer, ID_LENGTH) or "" for consumer in queue.consumers),
+            queue.orphans,
+            queue.redelivery_at,
         )
         rows.append((name, queue.measured_at, msgspec.json.encode(document).decode()))
         minutes.append((minute_of(queue.measured_at), name, queue.waiting))
-    if rows:
-        connection.exec_driver_sql(_PUT, rows)
-        connection.exec_driver_sql(_PUT_MINUTE, minutes)
+    _PUT.run(connection, rows)
+    _PUT_MINUTE.run(connection, minutes)
 
 
 def list_all(db: Database) -> list[Queue]:
@@ -74,6 +82,8 @@ def _queue(row: Row[Any]) -> Queue:
         oldest_id=document.oldest_id,
         oldest_sent_at=document.oldest_sent_at,
         consumers=document.consumers,
+        orphans=document.orphans,
+        redelivery_at=document.redelivery_at,
     )
 
 
@@ -82,7 +92,7 @@ def depths(db: Database, name: str, since: float, until: float) -> list[tuple[in
     minute = queue_minutes.c.minute
     query = (
         select(minute, queue_minutes.c.waiting)
-        .where(queue_minutes.c.queue == name, minute >= since, minute < until)
+        .where(queue_minutes.c.queue == name, *within_minutes(minute, since, until))
         .order_by(minute)
     )
     with db.reading() as connection:

@@ -5,6 +5,7 @@ from random import randrange
 from sqlalchemy import Column, Connection, Table, delete, exists, func, select
 
 from app.store import sqlite, task_rows
+from app.store.bulk import is_postgres
 from app.store.database import Database
 from app.store.schema import (
     audit,
@@ -41,7 +42,8 @@ def prune(db: Database, before: float, limit: int = 500) -> int:
         if not count:
             count = sum(_remove_dated(connection, *dated, before, limit) for dated in _DATED)
             _remove_unused(connection, limit)
-        sqlite.give_back(connection)
+        if not is_postgres(connection):
+            sqlite.give_back(connection)
     return count
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, cast, func, select
 
 from app.domain.tasks import TaskState
+from app.store.bulk import Insert
 from app.store.database import Database
 from app.store.labels import Kind, Numbers
 from app.store.schema import STATE_CODES, STATES, labels, rollups, state_counts
@@ -56,23 +58,34 @@ class Tally:
             self.wait_max = max(self.wait_max, wait)
 
 
+def within_minutes(
+    minute: ColumnElement[int], since: float, until: float
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Minutes from `since` on and before `until`. As whole numbers: a server that compares them
+    with fractions looks at each minute that there is."""
+    first, end = (ceil(max(0, min(moment, _LAST_MINUTE + 1))) for moment in (since, until))
+    return minute >= first, minute < end
+
+
 def minute_of(moment: float) -> int:
     """The first second of the minute of a moment."""
     return int(moment // MINUTE) * MINUTE
 
 
-_ADD = (
-    "INSERT INTO rollups (minute, name_id, state, count, runtimes, runtime_sum, runtime_max,"
-    " waits, wait_sum, wait_max, whole) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (minute, name_id, state) DO UPDATE SET"
-    " count = rollups.count + excluded.count,"
-    " runtimes = rollups.runtimes + excluded.runtimes,"
-    " runtime_sum = rollups.runtime_sum + excluded.runtime_sum,"
-    " runtime_max = max(rollups.runtime_max, excluded.runtime_max),"
-    " waits = rollups.waits + excluded.waits,"
-    " wait_sum = rollups.wait_sum + excluded.wait_sum,"
-    " wait_max = max(rollups.wait_max, excluded.wait_max),"
-    " whole = rollups.whole + excluded.whole"
+_COLUMNS = tuple(column.name for column in rollups.columns)
+_KEY = ("minute", "name_id", "state")
+_ADD = Insert(
+    rollups,
+    _COLUMNS,
+    "ON CONFLICT (minute, name_id, state) DO UPDATE SET "
+    + ", ".join(
+        f"{name} = {{greatest}}(rollups.{name}, excluded.{name})"
+        if name.endswith("_max")
+        else f"{name} = rollups.{name} + excluded.{name}"
+        for name in _COLUMNS
+        if name not in _KEY
+    ),
+    key=_KEY,
 )
 
 
@@ -94,8 +107,7 @@ def add(connection: Connection, tallies: Mapping[TallyKey, Tally], numbers: Numb
         )
         for key, tally in tallies.items()
     ]
-    if rows:
-        connection.exec_driver_sql(_ADD, rows)
+    _ADD.run(connection, rows)
 
 
 def counts(db: Database) -> dict[TaskState, int]:
@@ -135,13 +147,14 @@ _GREATEST = ("runtime_max", "wait_max")
 
 def _sums(since: float, until: float, *by: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
     key = (*by, rollups.c.name_id, rollups.c.state)
-    sums = [func.sum(rollups.c[name]).label(name) for name in _SUMMED]
+    # A server sums whole numbers without a limit, as decimals.
+    sums = [cast(func.sum(rollups.c[name]), rollups.c[name].type).label(name) for name in _SUMMED]
     greatest = [func.max(rollups.c[name]).label(name) for name in _GREATEST]
     name = func.max(labels.c.value).label("name")
     return (
         select(*by, name, rollups.c.state, *sums, *greatest)
         .select_from(rollups.outerjoin(labels, labels.c.id == rollups.c.name_id))
-        .where(rollups.c.minute >= since, rollups.c.minute < until)
+        .where(*within_minutes(rollups.c.minute, since, until))
         .group_by(*key)
     )
 

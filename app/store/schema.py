@@ -201,7 +201,7 @@ with an older one is refused."""
 announcements = Table(
     "announcements",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", BIG, primary_key=True),
     Column("first_id", Text, nullable=False),
     Column("last_id", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
@@ -211,7 +211,7 @@ announcements = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BIG, primary_key=True),
     Column("at", Double, nullable=False),
     Column("actor", Text, nullable=False),
     Column("address", Text),

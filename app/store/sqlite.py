@@ -2,15 +2,18 @@
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL
 
-from app.store import search
+from app.domain.errors import CannotStart, StoreUnavailable
+from app.store import search_sqlite
+from app.store.address import SqliteFile
 
 BUSY_TIMEOUT = 5.0
 """Seconds that a writer waits for another. The recorder's transactions take milliseconds and
@@ -47,6 +50,59 @@ _PRAGMAS = (
     "secure_delete=OFF",
     "temp_store=MEMORY",
 )
+
+
+class Door:
+    """One file, as `app.store.database` opens it."""
+
+    reads: ClassVar[dict[str, Any]] = {}
+    writes: ClassVar[dict[str, Any]] = {"writes": True}
+
+    def __init__(self, address: SqliteFile) -> None:
+        self.address = address
+
+    def connect(self) -> Engine:
+        """An engine, which opens the file when it is first used."""
+        return connect(self.address.path)
+
+    def prepare(self, engine: Engine) -> None:
+        """Makes the file's folder. Raises CannotStart."""
+        folder = self.address.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotStart(f"The folder {folder} can't be made: {error.strerror}.") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise CannotStart(f"The folder {folder} can't be written to.")
+
+    @contextmanager
+    def migrating(self, engine: Engine) -> Iterator[Connection]:
+        """A transaction that changes the schema, in one process at a time."""
+        with alone(self.address.path.parent):
+            make(engine)
+            options = engine.connect().execution_options(**self.writes)
+            with options as connection, connection.begin():
+                yield connection
+
+    def ready(self, engine: Engine) -> None:
+        """Once the schema is there: nothing."""
+
+    def mark(self, connection: Connection) -> str | None:
+        """None: a commit is never in doubt here."""
+        return None
+
+    def stands(self, connection: Connection, mark: str) -> bool:
+        """Never asked, as there are no marks."""
+        return False
+
+    def refusal(self, error: exc.DBAPIError) -> CannotStart | StoreUnavailable:
+        """What an error of the file means to people."""
+        path, code = self.address.path, getattr(error.orig, "sqlite_errorcode", None)
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return CannotStart(f"The file {path} is damaged or is not a database.")
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            return CannotStart(f"The file {path} can't be opened for writing.")
+        return StoreUnavailable(f"{self.address} can't be used: {error.orig}.")
 
 
 def connect(path: Path) -> Engine:
@@ -104,7 +160,7 @@ def _prepare(raw: Any, _record: object) -> None:
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-    search.teach(raw)
+    search_sqlite.teach(raw)
 
 
 def _begin(connection: Connection) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from random import randrange
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, text
 
 from app.domain.tasks import SEQ_SHIFT, Task
+from app.store.bulk import Insert, Update, look_up
 from app.store.labels import Kind, Numbers
-from app.store.lookups import look_up
 from app.store.rows import (
     COLUMNS,
     HEAD,
@@ -25,20 +25,19 @@ from app.store.rows import (
     steps_text,
     within,
 )
-from app.store.schema import STATE_CODES, task_values, tasks
+from app.store.schema import STATE_CODES, state_counts, task_values, tasks
 from app.store.search import Changes, Searched
 
 FURTHEST = 1 << (SEQ_SHIFT + 10)
 """How far a task moves at most at a step when its place is taken: about a millisecond."""
 
-# Written as text once: building these from objects at every tick costs more than running them.
-_CELLS = ", ".join(COLUMNS)
-_SET = ", ".join(f"{name} = ?" for name in COLUMNS[2:])
-_INSERT = f"INSERT INTO tasks ({_CELLS}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
-_UPDATE = f"UPDATE tasks SET {_SET} WHERE seq = ?"  # noqa: S608
-_PUT_VALUE = (
-    "INSERT INTO task_values (seq, field, value) VALUES (?, ?, ?)"
-    " ON CONFLICT (seq, field) DO UPDATE SET value = excluded.value"
+# Made once: building these from objects at every tick costs more than running them.
+_INSERT = Insert(tasks, COLUMNS)
+_UPDATE = Update(tasks, COLUMNS[2:], key="seq")
+_PUT_VALUE = Insert(
+    task_values,
+    ("seq", "field", "value"),
+    "ON CONFLICT (seq, field) DO UPDATE SET value = excluded.value",
 )
 _SEEN = (
     "SELECT tasks.id, seq, state, names.value, args, args_repr, kwargs, kwargs_repr,"
@@ -46,7 +45,7 @@ _SEEN = (
     " FROM tasks LEFT JOIN labels AS names ON names.id = name_id"
 )
 _KNOWN = _SEEN + " WHERE tasks.id IN ({})"
-_OLDEST = _SEEN + " WHERE seq < ? ORDER BY seq LIMIT ?"
+_OLDEST = text(_SEEN + " WHERE seq < :place ORDER BY seq LIMIT :most")
 _TAKEN = "SELECT seq FROM tasks WHERE seq IN ({})"
 
 Several = tuple[str | None, ...]
@@ -58,9 +57,10 @@ _ARGS_REPR = COLUMNS.index("args_repr")
 _EXCEPTION = COLUMNS.index("exception")
 
 
-_COUNT = (
-    "INSERT INTO state_counts (state, count) VALUES (?, ?)"
-    " ON CONFLICT (state) DO UPDATE SET count = state_counts.count + excluded.count"
+_COUNT = Insert(
+    state_counts,
+    ("state", "count"),
+    "ON CONFLICT (state) DO UPDATE SET count = state_counts.count + excluded.count",
 )
 
 
@@ -99,8 +99,7 @@ def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None
         if present.searched != searched:
             changes.change(task.seq, task_id, present.searched, searched)
     for statement, rows in ((_INSERT, added), (_UPDATE, changed), (_PUT_VALUE, outside)):
-        if rows:
-            connection.exec_driver_sql(statement, rows)
+        statement.run(connection, rows)
     changes.write(connection)
     _count(connection, states)
 
@@ -120,7 +119,7 @@ def _searched(task: Task, cells: Cells) -> Searched:
 
 def remove_before(connection: Connection, place: int, limit: int) -> int:
     """Deletes at most `limit` tasks before a place, oldest first; how many there were."""
-    rows = connection.exec_driver_sql(_OLDEST, (place, limit))
+    rows = connection.execute(_OLDEST, {"place": place, "most": limit})
     known = [_as_known(row) for row in rows]
     if not known:
         return 0
@@ -137,8 +136,7 @@ def remove_before(connection: Connection, place: int, limit: int) -> int:
 
 
 def _count(connection: Connection, states: Counter[int]) -> None:
-    if changes := [(state, change) for state, change in states.items() if change]:
-        connection.exec_driver_sql(_COUNT, changes)
+    _COUNT.run(connection, [(state, change) for state, change in states.items() if change])
 
 
 def _known(connection: Connection, ids: list[str]) -> dict[str, _Known]:

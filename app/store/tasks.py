@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import select, union_all
 
 from app.domain.tasks import Task
+from app.store.bulk import LOOKED_UP, look_up
 from app.store.database import Database
 from app.store.labels import Kind, suggest
-from app.store.lookups import LOOKED_UP, look_up
 from app.store.pages import MAX_PAGE, Page, count_newer, page
 from app.store.rollups import counts
 from app.store.schema import OPEN_CODES, tasks

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, uni
 from app.domain.filters import TaskFilter
 from app.domain.tasks import SEQ_SHIFT
 from app.store import search
+from app.store.bulk import is_postgres
 from app.store.labels import Kind
 from app.store.schema import STATE_CODES, labels, tasks
 
@@ -78,19 +79,24 @@ class Way:
         """Whether it leaves out any row at all."""
         return self.word is not None or self.branches != ((),)
 
-    def places(self, bounds: Bounds, limit: int) -> Select[tuple[int]]:
+    def places(self, connection: Connection, bounds: Bounds, limit: int) -> Select[tuple[int]]:
         """The first `limit` places along it within bounds, as `seq`."""
         if self.word is not None:
-            return search.places(self.word, bounds.first, bounds.end, bounds.descending, limit)
+            first, end, down = bounds.first, bounds.end, bounds.descending
+            return search.places(connection, self.word, first, end, down, limit)
         parts = [
             select(tasks.c.seq).where(*branch, *bounds.conditions()) for branch in self.branches
         ]
+        order = tasks.c.seq.desc() if bounds.descending else tasks.c.seq.asc()
         if len(parts) == 1:
-            order = tasks.c.seq.desc() if bounds.descending else tasks.c.seq
             return parts[0].order_by(order).limit(limit)
+        if is_postgres(connection):
+            # It merges what is in order by itself only where that is asked of each part.
+            parts = [select(part.order_by(order).limit(limit).subquery().c.seq) for part in parts]
         merged = union_all(*parts)
-        seq = merged.selected_columns.seq
-        found = merged.order_by(seq.desc() if bounds.descending else seq).limit(limit).subquery()
+        place = merged.selected_columns.seq
+        merged_order = place.desc() if bounds.descending else place.asc()
+        found = merged.order_by(merged_order).limit(limit).subquery()
         return select(found.c.seq)
 
 
@@ -127,10 +133,11 @@ def narrow(connection: Connection, wanted: TaskFilter, *, descending: bool) -> N
         else:
             each[kind.name] = _COLUMNS[kind].in_(_matching(kind, patterns))
     if wanted.words:
-        each["text"] = search.matches(wanted.words)
+        each["text"] = search.matches(connection, wanted.words)
         found.searched = True
     found.conditions = tuple(each.values())
-    found.ways = list(_ways(reached, codes, wanted.words, each))
+    word = search.to_look_up(connection, wanted.words)
+    found.ways = list(_ways(reached, codes, word, each))
     return found
 
 
@@ -162,7 +169,7 @@ def _numbers(connection: Connection, kind: Kind, patterns: Sequence[str]) -> lis
 def _ways(
     reached: dict[Kind, list[int]],
     codes: tuple[int, ...],
-    words: Sequence[str],
+    word: str | None,
     each: dict[str, Condition],
 ) -> Iterator[Way]:
     """Every way that there is; the table itself only where there is no other."""
@@ -183,7 +190,7 @@ def _ways(
     if codes and not ways:
         ways += 1
         yield Way(tuple((tasks.c.state == code,) for code in codes), rest("state"))
-    if word := search.longest(words):
+    if word is not None:
         ways += 1
         yield Way(rest=rest(), word=word)
     if not ways:
@@ -211,7 +218,7 @@ def reach(connection: Connection, way: Way, bounds: Bounds, entries: int) -> tup
 
 def extent(connection: Connection, way: Way, bounds: Bounds, entries: int) -> tuple[int, int]:
     """The furthest of the next so many entries, and how many there are."""
-    places = way.places(bounds, entries).subquery()
+    places = way.places(connection, bounds, entries).subquery()
     furthest = func.min if bounds.descending else func.max
     far, count = connection.execute(
         select(furthest(places.c.seq), func.count()).select_from(places)

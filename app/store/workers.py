@@ -7,17 +7,20 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
 from app.domain.workers import Worker, WorkerState
+from app.store.bulk import Insert
 from app.store.database import Database
 from app.store.rows import ID_LENGTH, VALUE_LIMIT, clean
 from app.store.schema import catalogs, workers
 
-_PUT = (
-    "INSERT INTO workers (name, state, since, heard_at, document, catalog)"
-    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET state = excluded.state,"
+_PUT = Insert(
+    workers,
+    ("name", "state", "since", "heard_at", "document", "catalog"),
+    "ON CONFLICT (name) DO UPDATE SET state = excluded.state,"
     " since = excluded.since, heard_at = excluded.heard_at, document = excluded.document,"
-    " catalog = excluded.catalog"
+    " catalog = excluded.catalog",
+    key=("name",),
 )
-_PUT_CATALOG = "INSERT INTO catalogs (digest, document) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_PUT_CATALOG = Insert(catalogs, ("digest", "document"), "ON CONFLICT DO NOTHING")
 _IN_DOCUMENT = (
     "skew",
     "pid",
@@ -47,10 +50,8 @@ def put(connection: Connection, batch: list[Worker]) -> None:
         rest = _text({field: getattr(worker, field) for field in _IN_DOCUMENT})
         name = clean(worker.name, ID_LENGTH)
         rows.append((name, worker.state.value, worker.since, worker.heard_at, rest, digest))
-    if documents:
-        connection.exec_driver_sql(_PUT_CATALOG, list(documents.items()))
-    if rows:
-        connection.exec_driver_sql(_PUT, rows)
+    _PUT_CATALOG.run(connection, list(documents.items()))
+    _PUT.run(connection, rows)
 
 
 def _text(document: Any) -> str:

@@ -38,6 +38,8 @@ class Batch:
     blind_windows: list[BlindWindow] = field(default_factory=list)
     positions: dict[str, str] = field(default_factory=dict)
     announcement: Announcement | None = None
+    mark: str | None = None
+    """What the store calls the last try to commit it: how that ended can be unknown."""
 
 
 def commit(db: Database, batch: Batch) -> None:
@@ -45,9 +47,13 @@ def commit(db: Database, batch: Batch) -> None:
 
     A task whose id is known keeps the place (`seq`) that it has. A new one whose place is
     taken moves to the next free one. Either way the task's `seq` is set to what it got.
-    Raises StoreUnavailable, and then nothing of it is written.
+    Raises StoreUnavailable; then call it again with the same batch. Nothing of it is written, or
+    all of it and only the answer was lost, which the next call finds out and writes nothing.
     """
+    if batch.mark is not None and db.stands(batch.mark):
+        return
     with db.writing() as connection:
+        batch.mark = db.mark(connection)
         numbers = labels.number(connection, _labels(batch))
         if batch.tasks:
             task_rows.put(connection, batch.tasks, numbers)

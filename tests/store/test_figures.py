@@ -1,6 +1,7 @@
 """Figures by the minute, counts by state, and what retention takes away of all of it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
@@ -17,6 +18,7 @@ from app.store.rollups import Tally, TallyKey, minute_of
 from app.store.schema import labels, task_values
 from app.store.tasks import counts, names, page
 from app.store.writer import Batch, commit
+from tests.store.checks import check_texts, words_left
 from tests.store.samples import NOON, sample
 
 MINUTE = minute_of(NOON)
@@ -92,7 +94,7 @@ def test_retention_takes_the_oldest_first_and_leaves_no_trace(
     with db.writing() as connection:
         assert connection.scalar(select(func.count()).select_from(task_values)) == 0
         assert connection.scalar(select(func.count()).select_from(labels)) == 3
-        connection.execute(text("INSERT INTO task_texts (task_texts) VALUES ('integrity-check')"))
+    check_texts(db)
 
 
 def test_an_emptied_text_index_holds_no_words(db: Database) -> None:
@@ -100,10 +102,7 @@ def test_an_emptied_text_index_holds_no_words(db: Database) -> None:
     commit(db, Batch(tasks=[sample(number, result='"other"') for number in range(300)]))
     while prune(db, NOON + 9_999):
         pass
-    with db.writing() as connection:
-        connection.execute(text("INSERT INTO task_texts (task_texts) VALUES ('optimize')"))
-        connection.execute(text("CREATE VIRTUAL TABLE words USING fts5vocab (task_texts, 'row')"))
-        assert connection.execute(text("SELECT term FROM words LIMIT 5")).all() == []
+    assert words_left(db) == 0
 
 
 def test_retention_ends_with_the_figures_of_that_time(db: Database) -> None:
@@ -134,8 +133,9 @@ def test_retention_of_an_empty_store_ends_at_once(db: Database, limit: int) -> N
 
 
 def test_space_is_given_back_once_most_of_the_file_is_free(
-    db: Database, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    db = Database.open(tmp_path)
     monkeypatch.setattr("app.store.sqlite.SPARE_PAGES", 10)
 
     def pages() -> int:
@@ -148,3 +148,4 @@ def test_space_is_given_back_once_most_of_the_file_is_free(
     for _ in range(30):
         prune(db, NOON + 9_999)
     assert pages() < full / 2
+    db.close()

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import TaskState
 from app.store import audit, queues, rollups
+from app.store.bulk import is_postgres
 from app.store.database import Database
 from app.store.tasks import (
     children,
@@ -40,16 +41,32 @@ FILTERS = [
 HARMLESS = ("USING INDEX", "USING COVERING INDEX", "USING INTEGER PRIMARY KEY", "VIRTUAL TABLE")
 
 
+def _step(line: str) -> str:
+    """A step of PostgreSQL's plan in SQLite's words, as far as they are looked for."""
+    line = line.strip(" ->")
+    for theirs, ours in (("Seq Scan on ", "SCAN "), ("Sort  ", "TEMP B-TREE ")):
+        line = line.replace(theirs, ours, 1) if line.startswith(theirs) else line
+    return line
+
+
 @contextmanager
 def plans(db: Database) -> Iterator[list[str]]:
-    """What SQLite says it will do for each statement made meanwhile."""
+    """What the database says it will do for each statement made meanwhile, a step a line."""
     found: list[str] = []
 
     def explain(connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
         if statement.startswith("SELECT"):
             plain = cursor.connection.cursor()
-            plain.execute("EXPLAIN QUERY PLAN " + statement, values)
-            found.extend(f"{row[3]}  <-  {statement}" for row in plain.fetchall())
+            if is_postgres(connection):
+                # Small tables are best read whole, and little is sorted soon: of large ones and
+                # much the same statements are asked for.
+                for way in ("enable_seqscan", "enable_sort", "enable_bitmapscan"):
+                    plain.execute(f"SET LOCAL {way} = off")
+                plain.execute("EXPLAIN " + statement, values)
+                found.extend(f"{_step(row[0])}  <-  {statement}" for row in plain.fetchall())
+            else:
+                plain.execute("EXPLAIN QUERY PLAN " + statement, values)
+                found.extend(f"{row[3]}  <-  {statement}" for row in plain.fetchall())
             plain.close()
 
     event.listen(db.engine, "before_cursor_execute", explain)

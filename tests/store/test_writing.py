@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from app.domain.filters import TaskFilter
 from app.domain.queues import Queue
@@ -19,6 +18,7 @@ from app.store.blind_windows import BlindWindow
 from app.store.database import Database
 from app.store.tasks import children, counts, get, get_many, open_tasks, page, retries_of
 from app.store.writer import Batch, commit
+from tests.store.checks import check_texts
 from tests.store.samples import any_task, sample
 
 
@@ -27,13 +27,7 @@ def kept(value: object) -> object:
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
-def check_index(db: Database) -> None:
-    """Raises if the text index is damaged."""
-    with db.writing() as connection:
-        connection.execute(text("INSERT INTO task_texts (task_texts) VALUES ('integrity-check')"))
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.lists(any_task, max_size=5), max_size=3))
 def test_random_batches_are_read_back_as_they_were(
     fresh: Callable[[], Database], batches: list[list[Task]]
@@ -53,7 +47,7 @@ def test_random_batches_are_read_back_as_they_were(
     assert sum(counts(db).values()) == len(stored)
     for state, count in counts(db).items():
         assert count == sum(task.state is state for task in stored.values())
-    check_index(db)
+    check_texts(db)
     db.close()
 
 
@@ -115,7 +109,7 @@ def test_hostile_values_never_fail_a_commit(db: Database, value: str) -> None:
     assert len(workers.list_all(db)) == len(queues.list_all(db)) == 1
     commit(db, Batch(tasks=[task], workers=[worker]))
     assert len(page(db, TaskFilter()).tasks) == 2
-    check_index(db)
+    check_texts(db)
 
 
 def test_a_long_value_is_whole_on_its_own_and_its_beginning_is_searched(db: Database) -> None:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.store import search
+from app.store import search_postgres, search_sqlite
 
 revision = "0001"
 down_revision = None
@@ -11,6 +11,8 @@ branch_labels = None
 depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+SORTED = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that is ordered and bounded: by its characters' numbers, as SQLite and Python do."""
 
 
 def upgrade() -> None:
@@ -20,15 +22,23 @@ def upgrade() -> None:
     _figures()
     _ledgers()
     op.create_index("blind_windows_began", "blind_windows", ["began_at"])
-    for statement in search.FIRST:
-        op.execute(statement)
+    _texts()
+
+
+def _texts() -> None:
+    connection = op.get_bind()
+    if connection.dialect.name == "sqlite":
+        for statement in search_sqlite.FIRST:
+            op.execute(statement)
+    else:
+        search_postgres.make(connection)
 
 
 def _tasks() -> None:
     op.create_table(
         "tasks",
         sa.Column("seq", BIG, primary_key=True, autoincrement=False),
-        sa.Column("id", sa.Text, nullable=False, unique=True),
+        sa.Column("id", SORTED, nullable=False, unique=True),
         sa.Column("state", sa.SmallInteger, nullable=False),
         sa.Column("name_id", sa.Integer),
         sa.Column("queue_id", sa.Integer),
@@ -97,7 +107,7 @@ def _labels() -> None:
         "labels",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("kind", sa.SmallInteger, nullable=False),
-        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("value", SORTED, nullable=False),
         # A number is never given twice, so that one remembered too long finds nothing wrong.
         sqlite_autoincrement=True,
     )
@@ -107,7 +117,7 @@ def _labels() -> None:
 def _fleet() -> None:
     op.create_table(
         "workers",
-        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("name", SORTED, primary_key=True),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("since", sa.Double, nullable=False),
         sa.Column("heard_at", sa.Double, nullable=False),
@@ -121,7 +131,7 @@ def _fleet() -> None:
     )
     op.create_table(
         "queues",
-        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("name", SORTED, primary_key=True),
         sa.Column("measured_at", sa.Double, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
     )
@@ -163,7 +173,7 @@ def _ledgers() -> None:
     )
     op.create_table(
         "announcements",
-        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("number", BIG, primary_key=True),
         sa.Column("first_id", sa.Text, nullable=False),
         sa.Column("last_id", sa.Text, nullable=False),
         sa.Column("payload", sa.LargeBinary, nullable=False),
@@ -171,7 +181,7 @@ def _ledgers() -> None:
     )
     op.create_table(
         "audit",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", BIG, primary_key=True),
         sa.Column("at", sa.Double, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("address", sa.Text),
