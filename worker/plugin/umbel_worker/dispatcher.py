@@ -26,10 +26,9 @@ class StreamDispatcher(EventDispatcher):
     pid: int
     buffer_group: Collection[str]
 
-    @property
-    def post(self) -> Post:
-        found: Post = self.app.events.post
-        return found
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.post: Post = self.app.events.post
 
     def send(
         self,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from umbel_worker.outbox import Lane
 
-PACE = 0.01
+PACE = 0.02
 """Seconds between two writes: what happens meanwhile goes out together. The first event after a
 pause is not held back."""
 
