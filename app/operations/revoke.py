@@ -44,10 +44,15 @@ def check_signal(signal: str) -> str:
     return name
 
 
+def is_open(task: Task) -> bool:
+    """It can still run: it has not ended, or is lost while the broker has its message yet."""
+    handed_out_again = task.state is TaskState.LOST and task.redelivery_at is not None
+    return handed_out_again or not task.state.ended
+
+
 def check_open(task: Task) -> None:
-    """Raises Conflict where the task has ended already; one that is lost can be handed out again
-    while the broker still has its message."""
-    if task.state.ended and not (task.state is TaskState.LOST and task.redelivery_at):
+    """Raises Conflict where the task has ended already."""
+    if not is_open(task):
         raise Conflict(f"The task has ended already: it is {task.state.value}.")
 
 

@@ -161,6 +161,7 @@ def test_a_waiting_task_is_revoked(client: httpx.Client) -> None:
     assert answer.status_code == 202
     assert answer.json()["task_id"] == task_id
     assert answer.json()["requested"] == "revoke"
+    assert answer.json()["heard"] == 1
     task = ended(client, task_id)
     assert task["state"] == "REVOKED"
     assert [request["action"] for request in task["requests"]] == ["revoke"]

@@ -105,12 +105,17 @@ class Retried(Struct, frozen=True):
 
 
 class Requested(Struct, frozen=True):
-    """What was asked of the workers. They say themselves when it is so."""
+    """What was asked of the workers. They say themselves when it is so.
+
+    `heard`: by how many workers. `withdrawn`: its message waited, and is off its queue.
+    """
 
     task_id: str
     requested: str
     terminate: bool
     signal: str | None
+    heard: int
+    withdrawn: bool
 
 
 class TaskPage(Struct, frozen=True):

@@ -104,13 +104,14 @@ async def revoke_task(
         str, Query(max_length=20, description="The signal that ends it: SIGTERM, SIGKILL, …")
     ] = "SIGTERM",
 ) -> Response:
-    """Asks every worker not to run it, or to end it; the task says when it is so."""
+    """Asks every worker, also those to come, not to run it, or to end it; the task says when it
+    is so."""
     umbel = umbel_of(request)
     await find_task(umbel, task_id)
-    await umbel.operations.revoke(
+    asked = await umbel.operations.revoke(
         actor_of(request.scope), task_id, terminate=terminate, signal=signal
     )
-    answer = Requested(task_id, "revoke", terminate, signal if terminate else None)
+    answer = Requested(task_id, "revoke", terminate, asked.signal, asked.heard, asked.withdrawn)
     return Response(_encode(answer), 202, media_type=JSON)
 
 
