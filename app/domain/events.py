@@ -321,7 +321,8 @@ class QueueMeasured:
     """A queue as the broker has it now. `depths` is (priority step, messages) for each list.
 
     `head_ids` are the ids of the messages that would be handed out next, one a priority list;
-    the oldest of them tells the queue's waiting age.
+    the oldest of them tells the queue's waiting age. `orphans` are those handed out to somebody
+    who is gone; the first of them is handed out again at `redelivery_at`.
     """
 
     queue: str
@@ -330,6 +331,8 @@ class QueueMeasured:
     depths: tuple[tuple[int, int], ...]
     unacked: int | None = None
     head_ids: tuple[str, ...] = ()
+    orphans: int | None = None
+    redelivery_at: float | None = None
 
 
 TaskEvent = (

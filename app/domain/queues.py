@@ -9,7 +9,9 @@ class Queue:
 
     `oldest_sent_at` is when the message that waits longest was sent; None where nothing
     waits or where that isn't known: a Celery message does not carry it.
-    `consumers` are the names of the online workers that read this queue.
+    `consumers` are the names of the online workers that read this queue. `orphans` are messages
+    handed out to a worker that is gone, of which the first is handed out again at
+    `redelivery_at`, by the next sweep of any worker then; None: not known.
     """
 
     name: str
@@ -19,6 +21,8 @@ class Queue:
     oldest_id: str | None = None
     oldest_sent_at: float | None = None
     consumers: tuple[str, ...] = ()
+    orphans: int | None = None
+    redelivery_at: float | None = None
 
     @property
     def waiting(self) -> int:

@@ -55,13 +55,16 @@ class Depth(Struct, frozen=True):
 
 
 class QueueJson(Struct, frozen=True, kw_only=True):
-    """A queue in public. `unacked`: handed out, not yet acknowledged."""
+    """A queue in public. `unacked`: handed out, not yet acknowledged; of these, `orphans` are
+    with workers that are gone, and the first is handed out again at `redelivery_at`."""
 
     name: str
     measured_at: str | None
     waiting: int
     depths: list[Depth]
     unacked: int | None
+    orphans: int | None
+    redelivery_at: str | None
     oldest_id: str | None
     oldest_sent_at: str | None
     oldest_wait_seconds: float | None
@@ -138,6 +141,8 @@ def encode_queue(queue: Queue) -> bytes:
             waiting=queue.waiting,
             depths=[Depth(priority, waiting) for priority, waiting in queue.depths],
             unacked=queue.unacked,
+            orphans=queue.orphans,
+            redelivery_at=moment(queue.redelivery_at),
             oldest_id=queue.oldest_id,
             oldest_sent_at=moment(since),
             oldest_wait_seconds=None
@@ -157,6 +162,8 @@ def decode_queue(data: bytes) -> Queue:
         measured_at=read_moment(found.measured_at) or 0.0,
         depths=tuple((depth.priority, depth.waiting) for depth in found.depths),
         unacked=found.unacked,
+        orphans=found.orphans,
+        redelivery_at=read_moment(found.redelivery_at),
         oldest_id=found.oldest_id,
         oldest_sent_at=read_moment(found.oldest_sent_at),
         consumers=found.consumers,

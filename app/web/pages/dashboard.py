@@ -40,7 +40,9 @@ class Dashboard:
         """The row of a changed task, rendered once for all views that show it."""
         row = self._rows.get(tailed.position)
         if row is None:
-            row = self._rows[tailed.position] = self.render("tasks/_row.html", task=tailed.task)
+            row = self._rows[tailed.position] = self.render(
+                "tasks/_row.html", task=tailed.task, reason=None
+            )
             if len(self._rows) > ROWS_KEPT:
                 self._rows.popitem(last=False)
         return row

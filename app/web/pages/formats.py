@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import blake2s
 
 from app.domain.filters import print_time
-from app.domain.tasks import Task
+from app.domain.tasks import Task, TaskState
 
 PREVIEW = 100
 """Characters of arguments or an error in a row: about what fits on one line of a wide screen."""
@@ -116,7 +116,12 @@ def arguments(task: Task) -> str:
 
 
 def ran(task: Task) -> float | None:
-    """Seconds that a task ran. Celery says it of successes alone; of others the times tell."""
+    """Seconds that a task ran. Celery says it of successes alone; of others the times tell.
+
+    When a lost task stopped running is what nobody knows.
+    """
+    if task.state is TaskState.LOST:
+        return None
     if task.runtime is not None or task.started_at is None or task.finished_at is None:
         return task.runtime
     return max(0.0, task.finished_at - task.started_at)

@@ -13,12 +13,15 @@ from app.domain.queues import Queue
 from app.domain.tasks import Task, TaskState
 from app.domain.workers import Worker, WorkerState
 from app.feed.tail import Tailed
-from app.store import rollups, tasks
+from app.store import lost, rollups, tasks
 from app.store.database import Database
+from app.store.stories import Stories
 from app.web.pages.chart import MINUTES, Chart, draw
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.forms import Offer, offers
+from app.web.pages.render import queue_path
 from app.web.pages.shell import Whole
+from app.web.quality import Known
 
 LATEST = 8
 """Tasks in each short list: what fits beside the figures without scrolling."""
@@ -46,10 +49,12 @@ class Overview:
     concerns: tuple[Concern, ...]
     counts: Mapping[TaskState, int]
     chart: Chart
+    stories: Stories
     workers: tuple[Worker, ...]
     queues: tuple[Queue, ...]
     latest: tuple[Task, ...]
     failures: tuple[Task, ...]
+    reasons: Mapping[str, str]
     offers: tuple[Offer, ...]
     more_offers: int
     is_empty: bool
@@ -84,18 +89,22 @@ async def read_page(dashboard: Dashboard) -> Overview:
     latest = await umbel.reading(tasks.page, umbel.db, TaskFilter(), limit=LATEST)
     failed = TaskFilter(states=(TaskState.FAILURE, TaskState.LOST))
     failures = await umbel.reading(tasks.page, umbel.db, failed, limit=LATEST)
+    given_up = [task.id for task in failures.tasks if task.state is TaskState.LOST]
+    known = await umbel.quality.read()
     online = [worker for worker in whole.workers if worker.state is WorkerState.ONLINE]
     busiest = sorted(online, key=lambda worker: (-(worker.active or 0), worker.name))
     deepest = sorted(whole.queues, key=lambda queue: (-queue.waiting, queue.name))
     offered = offers(await umbel.operations.catalog())
     return Overview(
-        concerns=tuple(_concerns(whole, hour)),
+        concerns=(*_concerns(whole, hour), *_of_quality(known)),
         counts=whole.counts,
         chart=draw(hour, first),
         workers=tuple(busiest[:LONGEST_LIST]),
         queues=tuple(deepest[:LONGEST_LIST]),
         latest=tuple(latest.tasks),
         failures=tuple(failures.tasks),
+        reasons=await umbel.reading(lost.reasons, umbel.db, given_up),
+        stories=known.hour,
         offers=offered[:FORMS],
         more_offers=max(0, len(offered) - FORMS),
         is_empty=not latest.tasks,
@@ -125,7 +134,18 @@ def _concerns(whole: Whole, hour: Mapping[int, Mapping[TaskState, int]]) -> list
     for queue in unread:
         words = f"No worker reads queue {queue.name}: {queue.waiting:,} waiting"
         found.append(Concern("REJECTED", words, "/ui/queues"))
+    for queue in (queue for queue in whole.queues if queue.orphans):
+        words = f"{queue.orphans:,} taken from queue {queue.name} by workers that are gone"
+        found.append(Concern("LOST", words, queue_path(queue.name)))
     return found
+
+
+def _of_quality(known: Known) -> list[Concern]:
+    if not known.unhealed:
+        return []
+    times = "time" if known.unhealed == 1 else "times"
+    words = f"{known.unhealed:,} {times} in which nobody listened, not made good yet"
+    return [Concern("LOST", words, "/ui/data-quality#windows")]
 
 
 def _hour(db: Database, first: int) -> dict[int, dict[TaskState, int]]:

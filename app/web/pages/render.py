@@ -4,6 +4,7 @@ Every value is escaped, and a name that a template misspells is an error. A frag
 template whose root has an `id`; the same file serves the first load and every live update.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -42,6 +43,7 @@ class Templates:
             queue_path=queue_path,
             dom_id=formats.dom_id,
             errors_at=errors_at,
+            is_past=is_past,
             TaskState=TaskState,
             WorkerState=WorkerState,
             ENDED=ENDED,
@@ -71,6 +73,11 @@ class Templates:
 def errors_at(errors: Iterable[FieldError], name: str) -> list[FieldError]:
     """The errors about one field."""
     return [error for error in errors if name in error.loc]
+
+
+def is_past(at: float) -> bool:
+    """Whether a moment that was ahead has come."""
+    return at <= time.time()
 
 
 def task_path(task_id: str) -> str:

@@ -10,10 +10,12 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from app.domain.errors import BadInput, UmbelError
-from app.domain.tasks import RUNNING, Task
+from app.domain.tasks import RUNNING, Task, TaskState
 from app.feed.tail import Tailed
+from app.operations.revoke import is_open
 from app.store import audit, tasks
 from app.store.audit import AuditEntry
+from app.store.lost import reason_of
 from app.web.errors import status_of
 from app.web.pages import actions
 from app.web.pages.dashboard import Dashboard, dashboard_of
@@ -77,6 +79,7 @@ class TaskPage:
     pending: tuple[AuditEntry, ...]
     children: tuple[Task, ...]
     retries: tuple[Task, ...]
+    lost_because: str | None
 
 
 class TaskView:
@@ -126,15 +129,16 @@ async def read_page(dashboard: Dashboard, task_id: str) -> TaskPage:
         values=values,
         allowed=allowed(task),
         requests=tuple(shown),
-        pending=() if task.state.ended else tuple(asked),
+        pending=tuple(asked) if is_open(task) else (),
         children=tuple(children),
         retries=tuple(retries),
+        lost_because=reason_of(task.transitions) if task.state is TaskState.LOST else None,
     )
 
 
 def allowed(task: Task) -> Allowed:
     """What may be done to a task in its present state."""
-    ended = f"It has ended: {task.state.value.capitalize()}." if task.state.ended else None
+    ended = None if is_open(task) else f"It has ended: {task.state.value.capitalize()}."
     running = None if task.state in RUNNING else "It is not running now."
     if task.name is None:
         again: str | None = "Its name is not known yet."

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from app.domain.filters import Sort, TaskFilter, parse_filter, parse_sort
 from app.domain.tasks import Task, TaskState, seq_of
 from app.feed.tail import Tailed
+from app.store import lost
 from app.store import tasks as stored
 from app.store.tasks import Page
 from app.web.pages.dashboard import Dashboard, dashboard_of
@@ -98,6 +99,7 @@ class TaskList:
         self._ids = frozenset(ids)
         self._newest = newest
         self._rows: dict[str, Markup] | None = None
+        self._unexplained: dict[str, Task] = {}
         self._newer = 0
         self._count_newer = first
         self._counts_newer = first
@@ -107,8 +109,12 @@ class TaskList:
 
     def show(self, tasks: Iterable[Task]) -> None:
         """Starts from tasks that were just read."""
-        render = self._dashboard.render
-        self._rows = {row_id(task.id): render("tasks/_row.html", task=task) for task in tasks}
+        self._rows = {}
+        self._unexplained = {}
+        for task in tasks:
+            self._rows[row_id(task.id)] = self._row(task, None)
+            if task.state is TaskState.LOST:
+                self._unexplained[task.id] = task
 
     def take(self, changes: Sequence[Tailed] | None) -> bool:
         if changes is None or self._rows is None:
@@ -123,6 +129,9 @@ class TaskList:
             touched = True
             if task.id in self._ids:
                 self._rows[row_id(task.id)] = self._dashboard.row(tailed)
+                self._unexplained.pop(task.id, None)
+                if task.state is TaskState.LOST:
+                    self._unexplained[task.id] = task
             elif task.seq > self._newest and self._newer <= NEWER_CAP:
                 self._count_newer = self._counts_newer
         return touched
@@ -137,6 +146,7 @@ class TaskList:
                 stored.count_newer, umbel.db, self._query.filter, self._newest, NEWER_CAP + 1
             )
             self._count_newer = False
+        await self._explain()
         whole = await dashboard.shell.whole()
         return {
             "chips": dashboard.render("tasks/_chips.html", query=self._query, whole=whole),
@@ -145,6 +155,19 @@ class TaskList:
             ),
             **(self._rows or {}),
         }
+
+    async def _explain(self) -> None:
+        """Says why tasks were given up: their stories do, which rows and changes do not carry."""
+        if not self._unexplained or self._rows is None:
+            return
+        umbel, tasks = self._dashboard.umbel, self._unexplained
+        reasons = await umbel.reading(lost.reasons, umbel.db, sorted(tasks))
+        for task_id, reason in reasons.items():
+            self._rows[row_id(task_id)] = self._row(tasks[task_id], reason)
+        self._unexplained = {}
+
+    def _row(self, task: Task, reason: str | None) -> Markup:
+        return self._dashboard.render("tasks/_row.html", task=task, reason=reason)
 
 
 def row_id(task_id: str) -> str:

@@ -1,7 +1,7 @@
 """Workers: who is there, and what each is doing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -10,15 +10,17 @@ from starlette.responses import Response
 
 from app.domain.errors import NotFound
 from app.domain.filters import TaskFilter
-from app.domain.tasks import RUNNING, Task
+from app.domain.tasks import RUNNING, Task, TaskState
 from app.domain.workers import Worker, WorkerState
 from app.feed.tail import Tailed
-from app.store import tasks, workers
+from app.store import lost, tasks, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.render import worker_path
 
 LATEST = 20
 """Tasks of one worker shown; its link to the list shows all."""
+LEFT = (TaskState.LOST, TaskState.RECEIVED, TaskState.RETRY)
+"""What a worker can leave behind beside what it runs: given up, or taken and not begun."""
 _ORDER = {WorkerState.LOST: 0, WorkerState.ONLINE: 1, WorkerState.OFFLINE: 2}
 
 router = APIRouter()
@@ -31,6 +33,8 @@ class WorkerPage:
     worker: Worker
     running: tuple[Task, ...]
     latest: tuple[Task, ...]
+    left: tuple[Task, ...]
+    reasons: Mapping[str, str]
 
 
 class WorkersView:
@@ -55,7 +59,7 @@ class WorkerView:
     """The view of one worker."""
 
     every = 1.0
-    parts = ("head", "worker", "running", "latest")
+    parts = ("head", "worker", "running", "left", "latest")
 
     def __init__(self, dashboard: Dashboard, name: str) -> None:
         self._dashboard = dashboard
@@ -80,14 +84,20 @@ async def read_page(dashboard: Dashboard, name: str) -> WorkerPage:
     umbel = dashboard.umbel
     here = TaskFilter(workers=(name,))
     active = TaskFilter(workers=(name,), states=tuple(RUNNING))
-    worker, running, latest = await asyncio.gather(
+    behind = TaskFilter(workers=(name,), states=LEFT)
+    worker, running, latest, left = await asyncio.gather(
         umbel.reading(workers.get, umbel.db, name),
         umbel.reading(tasks.page, umbel.db, active, limit=LATEST),
         umbel.reading(tasks.page, umbel.db, here, limit=LATEST),
+        umbel.reading(tasks.page, umbel.db, behind, limit=LATEST),
     )
     if worker is None:
         raise NotFound(f"No worker {name[:100]!r} has been heard of.")
-    return WorkerPage(worker, tuple(running.tasks), tuple(latest.tasks))
+    there = worker.state is WorkerState.ONLINE
+    shown = [task for task in left.tasks if task.state is TaskState.LOST or not there]
+    given_up = [task.id for task in shown if task.state is TaskState.LOST]
+    reasons = await umbel.reading(lost.reasons, umbel.db, given_up)
+    return WorkerPage(worker, tuple(running.tasks), tuple(latest.tasks), tuple(shown), reasons)
 
 
 @router.get("/ui/workers", include_in_schema=False)
