@@ -1,8 +1,9 @@
-"""The durable stream as it is on the wire: what is read of it, and what is told where it can't be."""
+"""The durable stream as it is on the wire: what is read of it, and what is told of the rest."""
 
 import json
 import time
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -127,13 +128,15 @@ def test_one_bad_entry_is_counted_and_costs_no_other(bad: Entry) -> None:
 @pytest.mark.parametrize("name", [b"", b"\xff", b"x" * 10_000, b"a\nb|1|2"])
 def test_events_of_a_producer_without_a_proper_name_are_heard_all_the_same(name: bytes) -> None:
     [words] = read_entries([entry([task_event("task-started")], producer=name)]).words
-    assert words.producer == "" and len(words.events) == 1
+    assert words.producer == ""
+    assert len(words.events) == 1
 
 
 @pytest.mark.parametrize("number", [b"", b"-1", b"x", b"1.5", b"9" * 30, "¹".encode()])
 def test_a_number_that_is_none_is_none(number: bytes) -> None:
     [words] = read_entries([entry([task_event("task-started")], number=number)]).words
-    assert words.number == 0 and len(words.events) == 1
+    assert words.number == 0
+    assert len(words.events) == 1
 
 
 def test_a_mark_tells_whose_message_it_is_and_which() -> None:
@@ -145,7 +148,8 @@ def test_a_mark_tells_whose_message_it_is_and_which() -> None:
     assert mark.host == host_of('w"é@vm|7|0123abcd')
     message["properties"]["delivery_info"] = {"routing_key": "worker.heartbeat"}
     mark = read_mark(json.dumps(message).encode())
-    assert mark is not None and mark.of_worker
+    assert mark is not None
+    assert mark.of_worker
 
 
 def test_text_inside_an_event_is_no_mark() -> None:
@@ -177,15 +181,20 @@ async def test_entries_are_read_once_and_in_order(redis: "Redis") -> None:
 
 
 async def test_it_is_noticed_when_the_entry_at_the_position_is_gone(redis: "Redis") -> None:
-    ids = [await redis.xadd("s", {"p": "a|1|2", "n": 1, "e": "[]"}) for _ in range(3)]
+    ids: list[bytes] = []
+    for _ in range(3):
+        ids += [cast(bytes, await redis.xadd("s", {"p": "a|1|2", "n": 1, "e": "[]"}))]
     stream = EventStream(redis, "s", ids[0].decode())
     assert (await stream.look()).stands
     await redis.xtrim("s", maxlen=1, approximate=False)
     entries, look = await stream.read()
-    assert [entry.id for entry in entries] == [ids[2]] and not look.stands
+    assert [entry.id for entry in entries] == [ids[2]]
+    assert not look.stands
     await redis.flushall()
     entries, look = await stream.read(block=0.01)
-    assert entries == [] and not look.stands and look.entries == 0
+    assert entries == []
+    assert not look.stands
+    assert look.entries == 0
     stream.position = BEGINNING
     assert (await stream.look()).stands
     await stream.close()

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -49,7 +50,7 @@ class Producing:
         """Could not keep so many events: their numbers are used up."""
         self.number += events
 
-    def fields(self, number: int, events: Sequence[object]) -> dict[str, str | int]:
+    def fields(self, number: int, events: Sequence[object]) -> dict[Any, Any]:
         """An entry as it is written."""
         return {"p": self.name, "n": number, "e": json.dumps(events)}
 

@@ -1,0 +1,132 @@
+"""A recorder killed at any moment while it reads durable events: nothing lost, nothing doubled."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from app.broker.transport import Transport
+from app.domain.tasks import TaskState
+from app.feed.codec import decode_summary
+from app.feed.lease import LEASE_KEY
+from app.store import blind_windows, rollups, tasks
+from app.store.database import Database
+from tests.recorder.streaming import Producing
+from tests.recorder.support import Recording, life, start_recorder
+from tests.support import eventually_async
+
+KILLS = 5
+"""At the least, while tasks flow; a fast machine manages more."""
+TASKS = 3_200
+"""Of all producers together, while the recorder dies and comes back: for some 20 s."""
+AT_ONCE = 20
+
+
+@pytest.fixture
+async def recording(redis_url: str, tmp_path: Path) -> AsyncIterator[Recording]:
+    """A store and a Redis; the recorder is a process of the test's own."""
+    recording = Recording(Transport.from_options(redis_url), tmp_path)
+    yield recording
+    if recording.db is not None:
+        recording.db.close()
+    await recording.redis.aclose()
+
+
+async def write(recording: Recording, producing: Producing, name: str, done: list[str]) -> None:
+    """Lives of tasks in entries that end anywhere, with pauses in which they are read."""
+    chance = random.Random(name)
+    for start in range(0, TASKS // 4, AT_ONCE):
+        ids = [f"{name}-{number}" for number in range(start, start + AT_ONCE)]
+        events = [event for id in ids for event in life(id, time.time())]
+        while events:
+            some = chance.randint(1, 30)
+            await producing.say(*events[:some])
+            events = events[some:]
+        done += ids
+        await asyncio.sleep(chance.random())
+
+
+async def kill_often(
+    recording: Recording, folder: Path, writing: list["asyncio.Task[None]"]
+) -> int:
+    """Kills one recorder after the other while it reads; how many found something to read."""
+    chance = random.Random(7)
+    kills = 0
+    while not all(each.done() for each in writing):
+        process = start_recorder(recording, folder / f"recorder-{kills}.log")
+        try:
+            await eventually_async(partial(reads, recording, process.pid))
+            await asyncio.sleep(chance.random())
+        finally:
+            process.kill_group()
+        # What Redis does by itself after some seconds: nobody is there to renew it.
+        await recording.redis.delete(LEASE_KEY)
+        kills += 1
+    return kills
+
+
+async def reads(recording: Recording, pid: int) -> bool:
+    status = await recording.status()
+    return status is not None and status.recorder.endswith(f":{pid}") and status.events > 0
+
+
+async def test_killed_at_any_moment_it_loses_and_doubles_nothing(
+    recording: Recording, tmp_path: Path
+) -> None:
+    began = time.time()
+    done: list[str] = []
+    producers = [
+        Producing(recording.redis, recording.transport, f"w{number}@test", publishes=True)
+        for number in range(4)
+    ]
+    writing = [
+        asyncio.create_task(write(recording, each, f"w{number}", done))
+        for number, each in enumerate(producers)
+    ]
+    assert await kill_often(recording, tmp_path, writing) >= KILLS
+    await asyncio.gather(*writing)
+    process = start_recorder(recording, tmp_path / "recorder-last.log")
+    try:
+        recording.db = Database.open(recording.database_url)
+        await eventually_async(lambda: all_ended(recording, len(done)), patience=60)
+        await eventually_async(lambda: all_told(recording, done))
+    finally:
+        process.stop()
+    series = rollups.series(recording.db, began - 120, time.time() + 120)
+    assert {key.state for key, _ in series} == {TaskState.SUCCESS}
+    assert sum(tally.count for _, tally in series) == len(done) == TASKS
+    assert sum(tally.whole for _, tally in series) == TASKS
+    assert {window.source for window in blind_windows.latest(recording.db)} <= {"events"}
+    for task_id in random.Random(1).sample(done, 100):
+        task = tasks.get(recording.db, task_id)
+        assert task is not None
+        states = [each.state for each in task.transitions]
+        assert states == [*dict.fromkeys(states)], states
+        assert states[-1] is TaskState.SUCCESS
+
+
+async def all_ended(recording: Recording, many: int) -> bool:
+    assert recording.db is not None
+    counts = await asyncio.to_thread(tasks.counts, recording.db)
+    assert {state: count for state, count in counts.items() if count} == {TaskState.SUCCESS: many}
+    return True
+
+
+async def all_told(recording: Recording, done: list[str]) -> bool:
+    """The feed tells each task's end, never anything after it, and under ids that only grow."""
+    changes = await recording.announced()
+    ids = [tuple(map(int, change.id.split("-"))) for change in changes]
+    assert ids == sorted(set(ids))
+    ended: Counter[str] = Counter()
+    for change in changes:
+        if change.kind == "task":
+            summary = decode_summary(change.data)
+            ended[summary.id] += summary.state is TaskState.SUCCESS
+            assert summary.state is TaskState.SUCCESS or not ended[summary.id]
+    assert ended == Counter(done)
+    return True
