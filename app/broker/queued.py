@@ -4,6 +4,8 @@ Anybody can put anything there. What is no task is nothing; what is half one is 
 as it goes.
 """
 
+from contextlib import suppress
+
 import msgspec
 
 from app.broker import texts
@@ -62,7 +64,16 @@ class Call(msgspec.Struct, gc=False):
     expires: str | float | None = None
 
 
+class _OwnId(msgspec.Struct, gc=False):
+    id: str
+
+
+class _Named(msgspec.Struct, gc=False):
+    headers: _OwnId
+
+
 _decode = msgspec.json.Decoder(Message).decode
+_decode_named = msgspec.json.Decoder(_Named).decode
 _decode_unacked = msgspec.json.Decoder(tuple[Message, str | None, str | None]).decode
 _decode_arguments = msgspec.json.Decoder(tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw]).decode
 _decode_call = msgspec.json.Decoder(Call).decode
@@ -96,7 +107,9 @@ def queue_of_unacked(payload: bytes) -> str | None:
 
 
 def read_id(payload: bytes) -> str | None:
-    """The id of the task that a message is; None where it is none."""
+    """The id of the task that a message is; None where it is none. Nothing else is read of it."""
+    with suppress(*_FOREIGN, BadInput):
+        return texts.task_id(_decode_named(payload).headers.id)
     found = read_queued(payload, None, 0.0)
     return found.task_id if found else None
 

@@ -1,8 +1,8 @@
 """The queues as the broker has them now: which there are, and how much waits in each."""
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -23,13 +23,26 @@ BOUND_LIMIT = 1000
 """Queues of one exchange that are looked at."""
 
 
+@dataclass(slots=True)
+class _HandedOut:
+    """What of one queue is handed out; `orphans` to somebody who is gone."""
+
+    unacked: int = 0
+    orphans: int = 0
+    redelivery_at: float | None = None
+
+
 async def measure_queues(
-    redis: Redis, transport: Transport, queues: Sequence[str]
+    redis: Redis,
+    transport: Transport,
+    queues: Sequence[str],
+    orphans: Mapping[str, float] | None = None,
 ) -> list[QueueMeasured]:
     """The depth of each queue by priority step, its next messages, and what is handed out.
 
-    `unacked` is None where too much is handed out to tell by queue. One round trip and a
-    bounded scan. Raises BrokerUnavailable.
+    `unacked` is None where too much is handed out to tell by queue. `orphans` says of which
+    messages, by delivery tag, nobody has them, and when they are handed out again; None: that
+    was not found out yet. One round trip and a bounded scan. Raises BrokerUnavailable.
     """
     with reading(transport.url):
         async with redis.pipeline(transaction=False) as pipe:
@@ -38,7 +51,7 @@ async def measure_queues(
                     pipe.llen(key)
                     pipe.lindex(key, -1)
             answers = await pipe.execute(raise_on_error=False)
-        unacked = await _unacked_by_queue(redis, transport)
+        handed_out = await _handed_out(redis, transport, orphans or {})
     at = time.time()
     steps = transport.priority_steps
     width = 2 * len(steps)
@@ -46,6 +59,7 @@ async def measure_queues(
     for index, queue in enumerate(queues):
         mine = answers[index * width : (index + 1) * width]
         ids = (read_id(head) for head in mine[1::2] if isinstance(head, bytes))
+        given = (handed_out or {}).get(queue, _HandedOut())
         found.append(
             QueueMeasured(
                 queue=queue,
@@ -55,8 +69,10 @@ async def measure_queues(
                     (step, depth if isinstance(depth, int) else 0)
                     for step, depth in zip(steps, mine[::2], strict=True)
                 ),
-                unacked=None if unacked is None else unacked[queue],
+                unacked=None if handed_out is None else given.unacked,
                 head_ids=tuple(task_id for task_id in ids if task_id),
+                orphans=None if handed_out is None or orphans is None else given.orphans,
+                redelivery_at=given.redelivery_at,
             )
         )
     return found
@@ -91,14 +107,20 @@ async def _bound(redis: Redis, transport: Transport, exchange: str) -> set[str]:
     return {name for name in names if name and not name.endswith(".pidbox")}
 
 
-async def _unacked_by_queue(redis: Redis, transport: Transport) -> Counter[str] | None:
+async def _handed_out(
+    redis: Redis, transport: Transport, orphans: Mapping[str, float]
+) -> dict[str, _HandedOut] | None:
+    found: dict[str, _HandedOut] = {}
     try:
         if await redis.hlen(transport.unacked_key()) > UNACKED_LIMIT:
             return None
     except ResponseError:
-        return Counter()
-    counted: Counter[str] = Counter()
-    async for entry in unacked_entries(redis, transport, UNACKED_LIMIT):
+        return found
+    async for tag, entry in unacked_entries(redis, transport, UNACKED_LIMIT):
         if queue := queue_of_unacked(entry):
-            counted[queue] += 1
-    return counted
+            given = found.setdefault(queue, _HandedOut())
+            given.unacked += 1
+            if (again := orphans.get(tag)) is not None:
+                given.orphans += 1
+                given.redelivery_at = min(again, given.redelivery_at or again)
+    return found

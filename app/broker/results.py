@@ -100,20 +100,22 @@ async def fetch_results(
     return found
 
 
-async def find_result_ids(redis: Redis, transport: Transport) -> AsyncIterator[list[str]]:
+async def find_result_ids(
+    redis: Redis, transport: Transport, cursor: int = 0
+) -> AsyncIterator[tuple[int, list[str]]]:
     """Ids of all tasks that the backend has a result of, page by page, in no order.
 
+    With each page comes the cursor to go on from, should this be broken off: 0 after the last.
     At most SCAN_LIMIT keys of the database are looked at. Raises BrokerUnavailable.
     """
     prefix = len(transport.result_key("").encode())
-    cursor, seen = 0, 0
+    seen = 0
     while transport.result_url and seen < SCAN_LIMIT:
         with reading(transport.result_url):
             answer = await redis.scan(cursor, transport.result_pattern(), SCAN_AT_ONCE)
         cursor, keys = cast(tuple[int, list[bytes]], answer)
         seen += SCAN_AT_ONCE
-        if keys:
-            yield [key[prefix:].decode("utf-8", "replace") for key in keys]
+        yield cursor, [key[prefix:].decode("utf-8", "replace") for key in keys]
         if cursor == 0:
             return
         await asyncio.sleep(SCAN_PAUSE_SECONDS)

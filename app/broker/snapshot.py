@@ -96,26 +96,29 @@ async def find_waiting(
             seen += 1
             if task := read_queued(message, queue, time.time()):
                 found.append(task)
-        async for entry in unacked_entries(redis, transport, WAITING_LIMIT - seen):
+        async for _, entry in unacked_entries(redis, transport, WAITING_LIMIT - seen):
             if task := read_unacked(entry, time.time()):
                 found.append(task)
     return found
 
 
-async def unacked_entries(redis: Redis, transport: Transport, limit: int) -> AsyncIterator[bytes]:
-    """The entries of the unacked hash, at most `limit`; those that move meanwhile may be missed."""
+async def unacked_entries(
+    redis: Redis, transport: Transport, limit: int
+) -> AsyncIterator[tuple[str, bytes]]:
+    """The entries of the unacked hash by delivery tag, at most `limit`; those that move meanwhile
+    may be missed."""
     cursor, seen = 0, 0
     while seen < limit:
         try:
             cursor, page = await redis.hscan(transport.unacked_key(), cursor, count=UNACKED_PAGE)
         except ResponseError:  # somebody keeps something else under that name
             return
-        for entry in page.values() if isinstance(page, dict) else ():
+        for tag, entry in page.items() if isinstance(page, dict) else ():
             seen += 1
             if seen > limit:
                 return
-            if isinstance(entry, bytes):
-                yield entry
+            if isinstance(tag, bytes) and isinstance(entry, bytes):
+                yield tag.decode("utf-8", "replace"), entry
         if cursor == 0:
             return
 

@@ -28,7 +28,8 @@ class Transport:
     """How one Celery application uses one Redis: addresses and names on the wire.
 
     `url` and `result_url` are as redis-py reads them; an empty `result_url` means that no
-    result backend can be listened to. `visibility_timeout` is in seconds.
+    result backend can be listened to. `visibility_timeout` is in seconds; None: nobody told us,
+    so it is what workers say, or Celery's own.
     """
 
     url: str
@@ -42,7 +43,8 @@ class Transport:
     priority_steps: tuple[int, ...] = (0, 3, 6, 9)
     sep: str = "\x06\x16"
     unacked_name: str = "unacked"
-    visibility_timeout: float = 3600.0
+    unacked_index_name: str = "unacked_index"
+    visibility_timeout: float | None = None
     default_queue: str = "celery"
     extra_queues: tuple[str, ...] = ()
 
@@ -79,7 +81,8 @@ class Transport:
             priority_steps=broker.priority_steps(),
             sep=broker.read("sep", str, "\x06\x16"),
             unacked_name=broker.read("unacked_key", str, "unacked"),
-            visibility_timeout=broker.seconds("visibility_timeout", 3600.0),
+            unacked_index_name=broker.read("unacked_index_key", str, "unacked_index"),
+            visibility_timeout=broker.seconds("visibility_timeout"),
             default_queue=default_queue,
             extra_queues=tuple(dict.fromkeys(queue for queue in queues if queue)),
         )
@@ -124,6 +127,10 @@ class Transport:
     def unacked_key(self) -> str:
         """The hash of messages handed out and not acknowledged."""
         return self.key(self.unacked_name)
+
+    def unacked_index_key(self) -> str:
+        """The sorted set of their delivery tags, by when they were handed out."""
+        return self.key(self.unacked_index_name)
 
     def result_key(self, task_id: str) -> str:
         """The key, and the channel, of a task's result in the result backend."""
@@ -250,8 +257,10 @@ class _Options:
             raise self._bad("fanout_prefix", value, "true, false or text")
         return value
 
-    def seconds(self, name: str, default: float) -> float:
-        value = self.given.get(name, default)
+    def seconds(self, name: str) -> float | None:
+        if name not in self.given:
+            return None
+        value = self.given[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise self._bad(name, value, "seconds above 0")
         return float(value)

@@ -6,7 +6,7 @@ and what waits in them, results of the tasks that we believe open. All of it onl
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -19,11 +19,11 @@ from app.broker.results import fetch_results, find_result_ids
 from app.broker.snapshot import Plain, ask_workers, find_waiting
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
-from app.domain.events import Event, TaskSent
+from app.domain.events import Event, TaskFound, TaskSent
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper
 from app.recorder.pipeline import Pipeline
-from app.store.tasks import get_many, open_tasks
+from app.store.unsettled import known
 
 MEASURE_SECONDS = 2.0
 """Between two measurements of the queues: one pipelined question."""
@@ -33,18 +33,19 @@ REPORT_SECONDS = 60.0
 """Between two questions to all workers about what they are."""
 GREETING_SECONDS = 1.0
 """Patience after a worker comes online: others of a deployment often follow at once."""
-OPEN_AT_ONCE = 500
-"""Open tasks healed at once."""
 UNHEARD_LIMIT = 100_000
-"""Results taken in of tasks never heard of: a busy hour. A backend can hold days of them."""
-HEAL_PAUSE_SECONDS = 0.02
-"""Between two such rounds: at most 25,000 keys a second, a few per cent of a Redis."""
+"""Results of tasks never heard of that are taken in at once: a busy hour. A backend can hold days
+of them; later rounds go on from there."""
+ENDS = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 log = structlog.get_logger()
 
 
 class Lookout:
-    """Asks the broker and the workers, and tells the pipeline what it has found."""
+    """Asks the broker and the workers, and tells the pipeline what it has found.
+
+    `orphans` is as `measure_queues` wants it; whoever finds out sets it.
+    """
 
     def __init__(
         self,
@@ -59,8 +60,11 @@ class Lookout:
         self._fleet = fleet
         self._keeper = keeper
         self._retention = retention
-        self._redis = connect(transport.url)
-        self._results = connect(transport.result_url) if transport.result_url else None
+        self.redis = connect(transport.url)
+        self.results = connect(transport.result_url) if transport.result_url else None
+        self.orphans: Mapping[str, float] | None = None
+        self._scanned = 0
+        self._scan_again = False
         self._named: set[str] = set()
         self._named_at = 0.0
         self._plain: Plain = {}
@@ -68,31 +72,32 @@ class Lookout:
         self._cut: set[str] = set()
         self._recall = asyncio.Event()
 
-    async def look_around(self) -> str:
-        """All there is to see, believed and kept when this returns; says what was looked at.
+    async def look_around(self) -> tuple[str, int]:
+        """All there is to see, believed and kept when this returns; says what was looked at, and
+        how many tasks of it were never heard of before.
 
         Raises BrokerUnavailable.
         """
-        await sweep_replies(self._redis, self._transport)
+        await sweep_replies(self.redis, self._transport)
         sent = await self._recall_sent()
         workers = await self._ask_workers()
+        new = await self._count_new(workers)
         await self._pipeline.tell(workers)
-        queues = await self._queue_names()
-        waiting = await find_waiting(self._redis, self._transport, sorted(queues))
+        queues = await self.queue_names()
+        waiting = await find_waiting(self.redis, self._transport, sorted(queues))
+        new += await self._count_new(waiting)
         await self._pipeline.tell(waiting)
         await self.measure()
-        healed, asked = await self._fetch_open()
-        unheard = await self._find_unheard()
         return (
-            f"asked workers ({len(workers)} answers), {len(queues)} queues ({len(waiting)} tasks)"
-            f" and the results of {asked} open tasks ({healed} found); recalled {sent} tasks sent"
-            f" from here, and found {unheard} results of tasks that were never heard of"
-        )
+            f"recalled {sent} tasks sent from here; asked workers ({len(workers)} answers),"
+            f" {len(queues)} queues ({len(waiting)} tasks)"
+        ), new
 
     async def measure(self) -> None:
         """Measures the queues once. Raises BrokerUnavailable."""
-        names = sorted(await self._queue_names())
-        self._pipeline.tell(await measure_queues(self._redis, self._transport, names))
+        names = sorted(await self.queue_names())
+        measured = await measure_queues(self.redis, self._transport, names, self.orphans)
+        self._pipeline.tell(measured)
 
     async def measure_often(self) -> None:
         """Measures the queues for ever."""
@@ -144,7 +149,7 @@ class Lookout:
             self._recall.clear()
             asked, self._cut = sorted(self._cut), set()
             try:
-                found = await find_all_submitted(self._redis, self._transport, asked)
+                found = await find_all_submitted(self.redis, self._transport, asked)
             except BrokerUnavailable as error:
                 log.debug("arguments not read", reason=str(error))
                 continue
@@ -169,21 +174,22 @@ class Lookout:
         Raises BrokerUnavailable.
         """
         with reading(self._transport.url):
-            found = await self._redis.info("server")
+            found = await self.redis.info("server")
         return str(found.get("run_id", ""))
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._redis.aclose()
-        if self._results is not None:
-            await self._results.aclose()
+        await self.redis.aclose()
+        if self.results is not None:
+            await self.results.aclose()
 
     async def _ask_workers(self) -> list[Event]:
-        return await ask_workers(self._redis, self._transport, self._plain)
+        return await ask_workers(self.redis, self._transport, self._plain)
 
-    async def _queue_names(self) -> set[str]:
+    async def queue_names(self) -> set[str]:
+        """All queues that anybody has named. Raises BrokerUnavailable."""
         if time.monotonic() - self._named_at >= NAMES_SECONDS:
-            self._named = await find_queue_names(self._redis, self._transport)
+            self._named = await find_queue_names(self.redis, self._transport)
             self._named_at = time.monotonic()
         given = {self._transport.default_queue, *self._transport.extra_queues}
         return given | self._named | self._fleet.queue_names()
@@ -191,41 +197,46 @@ class Lookout:
     async def _recall_sent(self) -> int:
         """Tasks that people sent from here while nobody listened."""
         sent = 0
-        async for page in find_sent(self._redis, self._transport):
+        async for page in find_sent(self.redis, self._transport):
             sent += len(page)
             await self._pipeline.tell(page)
         return sent
 
-    async def _find_unheard(self) -> int:
-        """Results of tasks that were sent and ended while nobody listened."""
-        found = 0
-        if self._results is None:
-            return found
+    @property
+    def unheard_left(self) -> bool:
+        """Results of tasks never heard of were not all looked for yet."""
+        return self._scanned != 0 or self._scan_again
+
+    async def find_unheard(self, *, anew: bool = True) -> tuple[int, int]:
+        """Has tasks believed that were sent and ended while nobody listened: how many, and how
+        many of them have ended.
+
+        Goes on where the last call was broken off, and `anew` from the beginning after that.
+        Raises BrokerUnavailable.
+        """
+        found = ends = 0
+        if self.results is None:
+            return found, ends
+        self._scan_again = self._scanned != 0 and (anew or self._scan_again)
         since = time.time() - self._retention
-        async for ids in find_result_ids(self._results, self._transport):
-            known = await self._keeper.insist(get_many, self._keeper.db, ids)
-            unknown = [task_id for task_id in ids if task_id not in known]
-            fetched = await fetch_results(self._results, self._transport, unknown)
+        place = self._scanned
+        async for cursor, ids in find_result_ids(self.results, self._transport, place):
+            unknown = await self._unknown(ids)
+            fetched = await fetch_results(self.results, self._transport, unknown)
             events = [event for event in fetched if event.at >= since]
-            found += len(events)
             if events:
                 await self._pipeline.tell(events)
+            found += len(events)
+            ends += sum(event.status in ENDS for event in events)
+            self._scanned = cursor
             if found >= UNHEARD_LIMIT:
                 break
-        return found
+        return found, ends
 
-    async def _fetch_open(self) -> tuple[int, int]:
-        """Results of all open tasks: how many were found, how many were asked for."""
-        if self._results is None:
-            return 0, 0
-        healed = asked = 0
-        after: int | None = None
-        while page := await self._keeper.insist(open_tasks, self._keeper.db, OPEN_AT_ONCE, after):
-            after = page[-1].seq
-            asked += len(page)
-            ids = [task.id for task in page]
-            found = await fetch_results(self._results, self._transport, ids)
-            healed += len(found)
-            await self._pipeline.tell(found)
-            await asyncio.sleep(HEAL_PAUSE_SECONDS)
-        return healed, asked
+    async def _count_new(self, events: Sequence[Event]) -> int:
+        ids = {event.task_id for event in events if type(event) is TaskFound}
+        return len(await self._unknown(sorted(ids)))
+
+    async def _unknown(self, ids: Sequence[str]) -> list[str]:
+        heard_of = await self._keeper.insist(known, self._keeper.db, ids)
+        return [task_id for task_id in ids if task_id not in heard_of]

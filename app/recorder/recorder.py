@@ -21,6 +21,7 @@ from app.feed.lease import Lease
 from app.feed.replicas import stay_registered, this_process
 from app.feed.stream import connect_feed
 from app.recorder.keep import Keeper, LeaseLost
+from app.recorder.reconcile import PACE, Pace
 from app.recorder.session import Session
 from app.store.database import Database
 
@@ -54,6 +55,7 @@ class Recorder:
         database_url: str,
         redis_url: str,
         retention: float,
+        pace: Pace = PACE,
     ) -> None:
         self._transport = transport
         self._database_url = database_url
@@ -61,6 +63,7 @@ class Recorder:
         self._replica = this_process("recorder")
         self._lease = Lease(self._redis, self._replica.name)
         self._retention = retention
+        self._pace = pace
         self._contests = 0
         self._elected_at = 0.0
         self._stopping = asyncio.Event()
@@ -136,7 +139,7 @@ class Recorder:
     async def _open_session(self, keeper: Keeper) -> Session:
         await keeper.claim(self._replica.name)
         return await Session.open(
-            self._transport, keeper, self._redis, self._lease, self._retention
+            self._transport, keeper, self._redis, self._lease, self._retention, pace=self._pace
         )
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import replace
 
 import structlog
 from redis.asyncio import Redis
@@ -22,11 +21,12 @@ from app.recorder.believe import Beliefs
 from app.recorder.durable import EVENTS_BYTES, Durable
 from app.recorder.figures import Figures, news
 from app.recorder.fleet import Fleet
-from app.recorder.keep import Keeper, LeaseLost
+from app.recorder.keep import Keeper
 from app.recorder.look import Lookout
 from app.recorder.pipeline import Pipeline
 from app.recorder.producers import Producers
 from app.recorder.receive import Backlog, receive
+from app.recorder.reconcile import PACE, Pace, Reconciler
 from app.recorder.revokes import Revokes
 from app.recorder.watch import watch
 from app.store import positions, producers, queues, workers
@@ -37,10 +37,6 @@ RECONNECT_SECONDS = 0.1
 """Workers send what they kept back as soon as Redis is there again: we have to be there first."""
 QUIET_SECONDS = 10.0
 """A subscription notices a dead peer within this, so what came before it was heard."""
-LOOK_AGAIN_SECONDS = 2.0
-"""After a look around that failed half way."""
-HEAL_PAUSE_SECONDS = 5.0
-"""Between two healings: the first gap is healed at once, those that follow it together."""
 STATUS_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
 PRUNE_ROWS = 200
@@ -65,6 +61,7 @@ class Session:
         fleet: Fleet,
         durable: Durable,
         retention: float,
+        pace: Pace,
     ) -> None:
         self._transport = transport
         self._keeper = keeper
@@ -80,15 +77,23 @@ class Session:
         self._producers = durable.producers
         self._pipeline.follow(durable)
         self._lookout = Lookout(transport, self._pipeline, fleet, keeper, retention)
+        self._reconciler = Reconciler(
+            transport,
+            self._lookout,
+            self._pipeline,
+            fleet,
+            keeper,
+            self._figures,
+            pace,
+            self._describe,
+        )
         self._revokes = Revokes(transport, fleet, keeper, self._figures)
         self._pipeline.on_arrival = self._greet
-        self._pipeline.on_gap = self._ask_healing
+        self._pipeline.on_gap = self._reconciler.heal
         self._pipeline.on_cut = self._lookout.recall
         self._pipeline.on_revoked = self._revokes.hear
         self._fleet = fleet
         self._run_id = ""
-        self._blind: list[BlindWindow] = []
-        self._healing_asked = asyncio.Event()
         self._hands: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -100,6 +105,7 @@ class Session:
         lease: Lease,
         retention: float,
         events_bytes: int = EVENTS_BYTES,
+        pace: Pace = PACE,
     ) -> "Session":
         """Reads where the last recorder left off. Raises FeedUnavailable, LeaseLost."""
         known_workers = await keeper.insist(workers.list_all, keeper.db)
@@ -109,7 +115,7 @@ class Session:
         position = await keeper.insist(positions.get, keeper.db, key)
         counted = Producers(await keeper.insist(producers.all_known, keeper.db))
         durable = Durable(redis, key, position, counted, events_bytes)
-        session = cls(transport, keeper, redis, lease, fleet, durable, retention)
+        session = cls(transport, keeper, redis, lease, fleet, durable, retention, pace)
         try:
             await session._announcer.open()
         except BaseException:
@@ -121,7 +127,7 @@ class Session:
     async def run(self, stopping: asyncio.Event) -> None:
         """Records until told to stop. Raises LeaseLost, and whatever should not happen."""
         log.info("recording", recorder=self._figures.name)
-        hearing = [self._hear(), self._durable.run(), self._heal_often()]
+        hearing = [self._hear(), self._durable.run(), self._reconciler.run()]
         hearing += [self._lookout.measure_often(), self._lookout.ask_often()]
         hearing += [watch(self._transport, self._fleet, self._pipeline, self._figures)]
         hearing += [self._lookout.recall_often(), self._prune_often()]
@@ -169,7 +175,7 @@ class Session:
         began, cause = await self._unheard_since(), "started"
         while True:
             subscription = await self._subscribe()
-            self._ask_healing(await self._close_window(began, cause))
+            self._reconciler.heal(await self._close_window(began, cause))
             try:
                 await receive(subscription, self._backlog, self._producers)
             except BrokerUnavailable as error:
@@ -220,39 +226,7 @@ class Session:
         before, self._run_id = self._run_id, found
         return before not in ("", found)
 
-    def _ask_healing(self, windows: list[BlindWindow]) -> None:
-        """Has the windows healed soon. What is heard now goes on meanwhile."""
-        self._blind += windows
-        self._healing_asked.set()
-
-    async def _heal_often(self) -> None:
-        """Heals what is asked for, for ever: all windows that have come up in one go."""
-        while True:
-            await self._healing_asked.wait()
-            self._healing_asked.clear()
-            windows, self._blind = self._blind, []
-            await self._look(windows)
-            await asyncio.sleep(HEAL_PAUSE_SECONDS)
-
-    async def _look(self, windows: list[BlindWindow]) -> None:
-        while True:
-            try:
-                seen = await self._lookout.look_around()
-                break
-            except BrokerUnavailable as error:
-                log.debug("looking around again", reason=str(error))
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            except LeaseLost:
-                return  # which ends the session too
-            except Exception:  # whatever is found must not stop the recorder
-                log.exception("looking around failed")
-                return
-        log.info("looked around", seen=seen)
-        for window in windows:
-            note = self._note(window, seen)
-            self._pipeline.note(replace(window, healed_at=time.time(), note=note))
-
-    def _note(self, window: BlindWindow, seen: str) -> str:
+    def _describe(self, window: BlindWindow, seen: str) -> str:
         """What was looked at; and what a window of the published events did not touch."""
         if window.source != EVENTS:
             return f"{window.note}; {seen}"

@@ -12,7 +12,7 @@ from app.broker.transport import Transport
 
 
 async def ids_of(redis: Redis, transport: Transport) -> list[str]:
-    return [task_id async for page in find_result_ids(redis, transport) for task_id in page]
+    return [task_id async for _, page in find_result_ids(redis, transport) for task_id in page]
 
 
 async def test_every_result_is_found_and_nothing_else(redis_url: str) -> None:
