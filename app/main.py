@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from app.broker.connection import connect
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
+from app.domain.errors import StoreUnavailable
 from app.feed.replicas import stay_registered, this_process
 from app.feed.stream import connect_feed
 from app.feed.tail import Tail
@@ -82,7 +83,7 @@ def _lifespan(settings: Settings, transport: Transport) -> Any:
 
 async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack) -> Umbel:
     """Opens every part, in the order in which one needs the other; `stack` closes them."""
-    db = await asyncio.to_thread(Database.open, settings.database_url)
+    db = await _open_store(settings.database_url)
     stack.callback(db.close)
     reading = Reading()
     stack.callback(reading.close)
@@ -124,6 +125,19 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
         version=VERSION,
         started_at=time.time(),
     )
+
+
+async def _open_store(url: str) -> Database:
+    """The store; one that is away is looked for at each use, and pages say so meanwhile."""
+    db = Database.at(url)
+    try:
+        await asyncio.to_thread(db.prepare)
+    except StoreUnavailable as error:
+        log.error("the store is not there yet: %s", error)
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 @asynccontextmanager

@@ -17,7 +17,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.broker.transport import NO_RESULTS, Transport, redis_url
-from app.domain.errors import BadSetting
+from app.domain.errors import BadSetting, CannotStart
+from app.store.address import address_of
 
 PREFIX = "UMBEL_"
 SHORTEST_RETENTION = 3600.0
@@ -43,8 +44,12 @@ def _result_url(value: str) -> str:
 
 
 def _database_url(value: str) -> str:
-    if not value.startswith("sqlite:///"):
-        raise ValueError("not a database address that this version can use")
+    if "://" not in value:
+        raise ValueError("not an address")
+    try:
+        address_of(value)
+    except CannotStart as error:
+        raise ValueError(str(error)) from None
     return value
 
 
@@ -130,9 +135,11 @@ class Settings(BaseSettings):
         description="The folder of the database and of the embedded Redis.",
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = _setting(
-        "an address such as sqlite:////var/lib/umbel/umbel.db",
+        "an address such as postgresql://user:password@host:5432/database or "
+        "sqlite:////var/lib/umbel/umbel.db",
         default_factory=lambda data: f"sqlite:///{data['data_dir'].absolute() / 'umbel.db'}",
-        description="Where task history is kept. Default: SQLite in the data folder.",
+        description="Where task history is kept: PostgreSQL 13 or newer, or SQLite. Default: "
+        "SQLite in the data folder.",
     )
     host: str = _setting(
         "the name or address of a network interface of this machine",

@@ -33,7 +33,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     try:
         yield server.start()
     finally:
-        server.stop()
+        server.remove()
 
 
 @pytest.fixture

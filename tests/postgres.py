@@ -1,5 +1,6 @@
 """A throw-away PostgreSQL: Debian's if it is installed, else the one that a wheel brings."""
 
+import atexit
 import os
 import shutil
 import signal
@@ -56,6 +57,23 @@ def _reachable(program: Path) -> bool:
     return True
 
 
+@cache
+def _made() -> Path:
+    """The files of a new server, made once a test process and copied for each."""
+    folder = Path(tempfile.mkdtemp(prefix="umbel-pg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if (user := _user()) is not None:
+        os.chown(folder, user, -1)
+    password = folder / "password"
+    password.write_text("secret\n")
+    password.chmod(0o644)
+    # In this locale umlauts are letters for the text index, as in most databases.
+    command = [_programs() / "initdb", "-D", folder / "data", "-U", "umbel", "-N", "-E", "UTF8"]
+    command += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password}"]
+    subprocess.run(command, user=user, cwd="/", check=True, capture_output=True)
+    return folder
+
+
 @dataclass
 class PostgresServer:
     """A real server on a free port of loopback, with its files in a folder of its own."""
@@ -73,24 +91,15 @@ class PostgresServer:
     def start(self) -> "PostgresServer":
         data = self.folder / "data"
         if not data.exists():
-            self._make(data)
+            shutil.copytree(_made(), self.folder, dirs_exist_ok=True)
+            for path in (self.folder, *self.folder.rglob("*")):
+                os.chown(path, os.geteuid() if _user() is None else NOBODY, -1)
         settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
         command = [str(_programs() / "postgres"), "-D", str(data), "-p", str(self.port)]
         command += ["-k", str(self.folder), *settings]
         self.process = Process(command, self.folder / "log", cwd=self.folder, user=_user()).start()
         eventually(self.answers)
         return self
-
-    def _make(self, data: Path) -> None:
-        if (user := _user()) is not None:
-            os.chown(self.folder, user, -1)
-        password = self.folder / "password"
-        password.write_text("secret\n")
-        password.chmod(0o644)
-        # In this locale umlauts are letters for the text index, as in most databases.
-        command = [_programs() / "initdb", "-D", data, "-U", "umbel", "-N", "-E", "UTF8"]
-        command += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password}"]
-        subprocess.run(command, user=user, cwd="/", check=True, capture_output=True)
 
     def answers(self) -> bool:
         assert self.process is not None
@@ -129,11 +138,15 @@ class PostgresServer:
             os.kill(pid, number)
 
     def stop(self) -> None:
-        """A fast shutdown, which ends every session, and no file left."""
-        if self.process is not None:
+        """A fast shutdown, which ends every session; it can be started again."""
+        if self.process is not None and self.process.running():
             self.thaw()
             self.process.signal(signal.SIGINT)
             self.process.stop()
+
+    def remove(self) -> None:
+        """Stops, and leaves no file."""
+        self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -11,6 +11,8 @@ FILE_NAME = "umbel.db"
 """The file's name where only a folder is given."""
 POSTGRES_SCHEMES = ("postgresql", "postgres")
 POSTGRES_PORT = 5432
+_OWN = {"user", "password", "port", "dbname"}
+"""What stands before the question mark: there it is known for what it is, and not printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def _server(url: str) -> PostgresDatabase:
     name = unquote(parts.path.removeprefix("/"))
     # A socket's folder can't stand where a host does: it is given as `?host=/run/postgresql`.
     host = dict(options).get("host") or unquote(parts.hostname or "")
-    if not host or not name or "/" in name or parts.fragment:
+    if not host or not name or "/" in name or parts.fragment or _OWN & dict(options).keys():
         raise CannotStart(_ADVICE)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     others = tuple(pair for pair in options if pair[0] != "host")

@@ -37,15 +37,16 @@ OLDEST = 130_000
 
 _WRITERS, _MIGRATION = 0x756D62656C, 0x756D62656D
 """Advisory locks of the database: of a transaction that writes, and of one that migrates."""
-_BEGIN = f"SELECT pg_advisory_xact_lock({_WRITERS}), pg_current_xact_id()::text"
+_HELD = f"set_config('idle_in_transaction_session_timeout', '{fence.HELD_SECONDS:.0f}s', true)"
+_BEGIN = f"SELECT pg_current_xact_id()::text, {_HELD}, pg_advisory_xact_lock({_WRITERS})"
 _MARK = "umbel_mark"
 _STATUS = text("SELECT pg_xact_status(CAST(:mark AS xid8))")
 
 _SESSION = {
     "statement_timeout": int(STATEMENT_SECONDS * 1000),
     "lock_timeout": int(LOCK_SECONDS * 1000),
-    # A frozen process holds its locks no longer than this, so that another can take over.
-    "idle_in_transaction_session_timeout": int(fence.HELD_SECONDS * 1000),
+    # A frozen reader keeps others from nothing but tidying up; a writer is given less, below.
+    "idle_in_transaction_session_timeout": int(STATEMENT_SECONDS * 1000),
     # What is common and what is rare decides the way of a search, and is in the values.
     "plan_cache_mode": "force_custom_plan",
     # Compiling costs more than any of these statements takes.
@@ -174,7 +175,7 @@ def _until(gen: Generator[Any, Any, T], patience: float) -> Generator[Any, Any, 
 
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get("postgresql_readonly") is False:
-        connection.info[_MARK] = connection.exec_driver_sql(_BEGIN).one()[1]
+        connection.info[_MARK] = connection.exec_driver_sql(_BEGIN).one()[0]
 
 
 def _refuse_old(connection: Connection, address: PostgresDatabase) -> None:
