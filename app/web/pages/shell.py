@@ -68,14 +68,14 @@ class Shell:
         self._lock = asyncio.Lock()
         self._read_at = -SECOND
         self._whole: Whole | None = None
-        self._error = StoreUnavailable("The store has not been read yet.")
+        self._error: StoreUnavailable | None = None
         self.fragments: Fragments = {}
 
     async def whole(self) -> Whole:
-        """The whole, not older than a second. Raises StoreUnavailable if it was never read."""
+        """The whole, not older than a second. Raises StoreUnavailable."""
         await self.refresh()
-        if self._whole is None:
-            raise self._error
+        if self._error is not None or self._whole is None:
+            raise StoreUnavailable(str(self._error or "The store has not been read yet."))
         return self._whole
 
     async def refresh(self) -> None:
@@ -87,6 +87,7 @@ class Shell:
                 return
             try:
                 self._whole = await self._umbel.reading(_read, self._umbel.db)
+                self._error = None
             except StoreUnavailable as error:
                 self._error = error
             self._read_at = time.monotonic()
