@@ -3,6 +3,7 @@
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ MODES = ("durable", "stock")
 def main() -> int:
     """Exit status 0 if everything was as it should be."""
     given = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything started is stopped
     print(report.HEAD, report.RULE, sep="\n", flush=True)
     good = True
     for name in given.faults or FAULTS:
@@ -34,7 +36,13 @@ def _run(fault: Fault, mode: str, given: argparse.Namespace) -> bool:
     if missing := fault.missing():
         print(f"{fault.name}: not run, {missing}", flush=True)
         return True
-    plan = Plan(mode=mode, moments=given.moments, short=given.short, seed=given.seed)
+    plan = Plan(
+        mode=mode,
+        database=fault.database or given.database,
+        moments=given.moments,
+        short=given.short,
+        seed=given.seed,
+    )
     folder = Path(tempfile.mkdtemp(prefix=f"umbel-chaos-{fault.name}-"))
     began = time.monotonic()
     try:
@@ -53,7 +61,7 @@ def _run(fault: Fault, mode: str, given: argparse.Namespace) -> bool:
 
 def _say(verdict: Verdict, folder: Path, seconds: float) -> None:
     print(report.row(vars(verdict)), f"{seconds:.0f} s", verdict.measured, flush=True)
-    for line in verdict.details:
+    for line in verdict.details + [f"shown wrongly: {each}" for each in verdict.slowest]:
         print("   ", line, flush=True)
     if not verdict.good:
         print(f"    logs are in {folder}", flush=True)

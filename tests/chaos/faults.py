@@ -26,7 +26,8 @@ NOISE = 1_000_000
 @dataclass(frozen=True)
 class Fault:
     """`act` breaks something and mends it. `redelivers`: Redis may hand tasks out a second time,
-    as it does for workers that died. `patience`: seconds until everything has to be true."""
+    as it does for workers that died. `patience`: seconds until everything has to be true.
+    `database`: the only one that it concerns. `missing`: what it lacks on this machine."""
 
     name: str
     said: str
@@ -34,6 +35,7 @@ class Fault:
     needs: Needs
     redelivers: bool
     patience: float
+    database: str
     missing: Callable[[], str]
 
 
@@ -45,6 +47,7 @@ def fault(
     *,
     redelivers: bool = False,
     patience: float = 90.0,
+    database: str = "",
     missing: Callable[[], str] = str,
 ) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
     """Adds a fault under the name of its function; its docstring is what the table says."""
@@ -52,7 +55,7 @@ def fault(
     def add(act: Callable[[Scene], None]) -> Callable[[Scene], None]:
         name = act.__name__.replace("_", "-")
         said = " ".join((act.__doc__ or "").split())
-        FAULTS[name] = Fault(name, said, act, needs, redelivers, patience, missing)
+        FAULTS[name] = Fault(name, said, act, needs, redelivers, patience, database, missing)
         return act
 
     return add
@@ -82,11 +85,11 @@ def api_killed(scene: Scene) -> None:
         scene.stack.wait_until_up()
 
 
-@fault()
+@fault(Needs(recorders=2))
 def leader_paused(scene: Scene) -> None:
     """The active recorder is stopped with SIGSTOP, another takes over, the first goes on"""
     for _ in range(1 if scene.short else 3):
-        pid = scene.stack.wait_for_leader()
+        pid = _leader_without_a_guard(scene)
         scene.at_random()
         began = time.monotonic()
         with Stopped(pid):
@@ -95,6 +98,16 @@ def leader_paused(scene: Scene) -> None:
             scene.work()
             time.sleep(max(0.0, PAUSED - (time.monotonic() - began)))
         scene.work()
+
+
+def _leader_without_a_guard(scene: Scene) -> int:
+    """A recorder that nobody ends for being frozen, as `umbel serve` does with its own."""
+    while (pid := scene.stack.wait_for_leader()) not in {
+        part.pid for part in scene.stack.recorders
+    }:
+        os.kill(pid, signal.SIGTERM)
+        scene.stack.wait_for_leader(pid)
+    return pid
 
 
 @fault(Needs(visibility=12), redelivers=True)
@@ -211,7 +224,27 @@ def clock_off(scene: Scene) -> None:
     scene.work(100)
 
 
-@fault(Needs(small_disk=True))
+@fault(database="postgresql", patience=120.0)
+def postgres_killed(scene: Scene) -> None:
+    """PostgreSQL is killed with -9 for 8 s, and later stopped with SIGSTOP for 15 s"""
+    postgres = scene.stack.postgres
+    assert postgres is not None
+    scene.at_random()
+    postgres.kill()
+    scene.last(8)
+    postgres.start()
+    scene.stack.wait_until_up()
+    scene.work()
+    postgres.freeze()
+    scene.last(15)
+    postgres.thaw()
+
+
+def _no_mount() -> str:
+    return "" if os.geteuid() == 0 else "only root can mount a small disk"
+
+
+@fault(Needs(small_disk=True), database="sqlite", missing=_no_mount)
 def disk_full(scene: Scene) -> None:
     """The disk under SQLite is full for 10 s"""
     ballast = scene.stack.data / "ballast"

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 from celery import Celery
 
+import umbel_worker
+
 PAUSE = 0.06
 """Seconds between two tasks of one sender: below what two small workers run."""
 PROMISE_SECONDS = 60.0
@@ -55,6 +57,8 @@ class Load:
         self._silent = mode == "durable"
         self._seed = seed
         self._app = sender(redis_url)
+        if mode == "durable":
+            umbel_worker.install(self._app, redis_url=redis_url, catalog=False, revokes=False)
         self._ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, args=(way, seed + place), daemon=True)

@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +19,13 @@ import redis
 from tests.chaos import tasks
 from tests.chaos.background import Background
 from tests.chaos.proxy import Proxy
+from tests.postgres import PostgresServer
 from tests.support import Process, RedisServer, eventually, free_port
 
 PATIENCE = 120.0
 """Seconds until a part that should come up counts as failed, on a machine with much to do."""
+SMALL_DISK = 24 * 1024 * 1024
+"""Bytes of the disk that is going to be full: room for a few thousand tasks."""
 WATCH_SECONDS = 0.1
 RESTART_SECONDS = 0.5
 """After which whoever ended is started again, as systemd or a container's restart policy do."""
@@ -102,9 +106,10 @@ class Stack:
     """Everything that one trial breaks things of. `close` stops all of it, by its pids."""
 
     def __init__(
-        self, folder: Path, mode: str, needs: Needs, background: Background, database: str = ""
+        self, folder: Path, mode: str, needs: Needs, background: Background, database: str
     ) -> None:
         self.folder, self.mode, self.needs = folder, mode, needs
+        self.postgres = PostgresServer() if database == "postgresql" else None
         self.log = folder / "runs.jsonl"
         self.log.touch()
         self.redis = RedisServer(folder / "redis", durable=needs.persistent)
@@ -114,7 +119,7 @@ class Stack:
         self.workers: list[Part] = []
         self.urls: list[str] = []
         self._background = background
-        self._database = database
+        self._mounted = False
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -130,7 +135,11 @@ class Stack:
     def start(self) -> None:
         """All of it, ready for tasks."""
         self.data.mkdir(exist_ok=True)
+        if self.needs.small_disk:
+            self._mount_small_disk()
         self.redis.start()
+        if self.postgres is not None:
+            self.postgres.start()
         if self.needs.proxied:
             self.proxy = Proxy(self._background, self.redis.port)
         for number in range(self.needs.replicas):
@@ -164,6 +173,15 @@ class Stack:
         self.redis.stop()
         if self.proxy is not None:
             self.proxy.close()
+        if self.postgres is not None:
+            self.postgres.stop()
+        if self._mounted:
+            subprocess.run(["umount", self.data], check=True)
+
+    def _mount_small_disk(self) -> None:
+        options = ["-o", f"size={SMALL_DISK}", "tmpfs", str(self.data)]
+        subprocess.run(["mount", "-t", "tmpfs", *options], check=True)
+        self._mounted = True
 
     # Redis
 
@@ -227,8 +245,8 @@ class Stack:
             "UMBEL_DATA_DIR": str(self.data),
             "UMBEL_PORT": str(port),
         }
-        if self._database:
-            environment["UMBEL_DATABASE_URL"] = self._database
+        if self.postgres is not None:
+            environment["UMBEL_DATABASE_URL"] = self.postgres.url()
         if command == "serve":
             self.urls.append(f"http://127.0.0.1:{port}")
         line = [sys.executable, "-m", "app.cli", command]
@@ -268,14 +286,6 @@ def alive(pid: int) -> bool:
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
-
-
-def children(part: Part, word: str) -> Iterator[int]:
-    """The processes that a part has started, by a word of their command line."""
-    with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(part.pid).children(recursive=True):
-            if word in child.cmdline():
-                yield child.pid
 
 
 @dataclass(frozen=True)

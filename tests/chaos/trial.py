@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import redis
 from tests.chaos import shown, verdict
 from tests.chaos.background import Background
 from tests.chaos.faults import Fault
-from tests.chaos.load import Load
+from tests.chaos.load import Load, Sent
 from tests.chaos.scene import Scene
 from tests.chaos.shown import Shown
 from tests.chaos.stack import Stack
@@ -34,7 +35,6 @@ class Plan:
 
     mode: str
     database: str = "sqlite"
-    database_url: str = ""
     moments: int = 50
     short: bool = False
     seed: int = 0
@@ -49,6 +49,19 @@ class Watched:
     wrong: dict[str, str] = field(default_factory=dict)
     worst: int = 0
     true_after: float = 0.0
+    wrong_since: dict[str, tuple[float, str]] = field(default_factory=dict)
+    slowest: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def compare(self, sent: Iterable[Sent], facts: dict[str, Fact], found: Shown) -> None:
+        """Takes in one look at the truth and at what Umbel shows."""
+        self.facts, self.shown, now = facts, found, time.monotonic()
+        self.wrong = verdict.mistakes((each for each in sent if facts[each.id].final), facts, found)
+        self.worst = max(self.worst, len(self.wrong))
+        for task_id, said in self.wrong.items():
+            since, first = self.wrong_since.setdefault(task_id, (now, said))
+            self.slowest[task_id] = (now - since, first)
+        for task_id in self.wrong_since.keys() - self.wrong.keys():
+            del self.wrong_since[task_id]
 
 
 class Trial:
@@ -59,7 +72,7 @@ class Trial:
         self.readers: list[Reader] = []
         self.archive: Archive | None = None
         self._background = Background()
-        self.stack = Stack(folder, plan.mode, fault.needs, self._background, plan.database_url)
+        self.stack = Stack(folder, plan.mode, fault.needs, self._background, plan.database)
 
     def run(self) -> Verdict:
         with ExitStack() as ending:
@@ -106,8 +119,7 @@ class Trial:
         with ThreadPoolExecutor(1) as hand:
             acting = hand.submit(self._fault.act, scene)
             while not acting.done():
-                if self._compare(truth, scene.load, watched):
-                    watched.worst = max(watched.worst, len(watched.wrong))
+                self._compare(truth, scene.load, watched)
                 wait([acting], POLL_SECONDS)
             acting.result()
         repaired = time.monotonic()
@@ -115,7 +127,6 @@ class Trial:
             if since > MORE_SECONDS:
                 scene.load.end()
             if self._compare(truth, scene.load, watched):
-                watched.worst = max(watched.worst, len(watched.wrong))
                 if watched.wrong:
                     watched.true_after = since
                 elif scene.load.ended and all(fact.final for fact in watched.facts.values()):
@@ -134,9 +145,7 @@ class Trial:
         found = shown.read(random.choice(self.stack.urls))
         if found is None:
             return False
-        final = [each for each in sent if facts[each.id].final]
-        watched.facts, watched.shown = facts, found
-        watched.wrong = verdict.mistakes(final, facts, found)
+        watched.compare(sent, facts, found)
         return True
 
     def _verdict(self, scene: Scene, truth: Truth, watched: Watched) -> Verdict:
@@ -158,6 +167,7 @@ class Trial:
         wrong = watched.wrong | unsettled
         names = {each.id: f"{each.kind} by {each.way}" for each in sent}
         said = [f"{names[task_id]} {task_id}: {what}" for task_id, what in wrong.items()]
+        slow = sorted(watched.slowest.items(), key=lambda each: each[1][0], reverse=True)
         return Verdict(
             fault=self._fault.name,
             mode=self._plan.mode,
@@ -178,6 +188,10 @@ class Trial:
                 *lost[: verdict.DETAILS],
                 *doubled[: verdict.DETAILS],
                 *ran[: verdict.DETAILS],
+            ],
+            slowest=[
+                f"{names[task_id]} {task_id} for {seconds:.0f} s: {what}"
+                for task_id, (seconds, what) in slow[: verdict.SLOWEST]
             ],
         )
 

@@ -11,6 +11,8 @@ from tests.chaos.truth import Fact, Runs
 
 REVOKE_SECONDS = 1.0
 """A task may begin so long after its revoke was accepted: it was on its way already."""
+SLOWEST = 3
+"""Examples kept of what was shown wrongly for the longest time."""
 DETAILS = 20
 """Examples kept of what is wrong."""
 
@@ -25,6 +27,7 @@ class Verdict:
     unsaid. `doubled`: changes sent to a subscriber twice or out of order. `ran_wrongly`: runs of
     refused and revoked tasks, and second runs that no redelivery explains. `unknowable`: LOST, as
     nothing is left to tell. `whole`: share of ended tasks whose start and end are both known.
+    `details` and `slowest`: examples, of what is wrong and of what was so for the longest time.
     """
 
     fault: str
@@ -42,6 +45,7 @@ class Verdict:
     resets: int
     measured: dict[str, float] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
+    slowest: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
