@@ -1,7 +1,6 @@
 """The page of honest figures: each says what it means, and unknown is never 0."""
 
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +19,7 @@ from app.web.pages.quality_figures import Figure, Grade
 from app.web.quality import Known
 from tests.support import RedisServer, eventually
 from tests.web.conftest import Site
-from tests.web.test_health import recorder_of
+from tests.web.test_health import nobody_records
 
 NOW = 1_790_000_000.0
 WELL = {"recorder": "r", "at": NOW, "started_at": NOW - 60, "live": True, "since": NOW - 60}
@@ -158,12 +157,9 @@ def test_a_recorder_that_says_nothing_leaves_figures_unknown(own: Site) -> None:
     assert "unknown since" not in eventually(
         lambda: "Whole stories" in (text := httpx.get(address).text) and text
     )
-    recorder = recorder_of(own)
-    recorder.send_signal(signal.SIGSTOP)
+    with nobody_records(own):
+        page = eventually(lambda: "unknown since" in (text := httpx.get(address).text) and text)
 
-    page = eventually(lambda: "unknown since" in (text := httpx.get(address).text) and text)
-
-    recorder.send_signal(signal.SIGKILL)
     assert "Nothing has been heard since" in page
     assert "no recorder is running" in page
 

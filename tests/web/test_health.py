@@ -1,15 +1,17 @@
 """Ready means that events flow: what answers 503, and what is only a word of warning."""
 
 import re
-import signal
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+import redis
 
+from app.feed.lease import LEASE_KEY
 from app.feed.status import RecorderStatus
 from app.web.health import LATE_SECONDS, warnings_of
 from tests.support import RedisServer, eventually
@@ -40,16 +42,24 @@ def recorder_of(site: Site) -> psutil.Process:
     return eventually(found)
 
 
-def test_nothing_is_ready_while_nobody_records(own: Site) -> None:
-    recorder = recorder_of(own)
-    recorder.send_signal(signal.SIGSTOP)
+@contextmanager
+def nobody_records(site: Site) -> Iterator[None]:
+    """The recorder is killed, and the one that is started instead must stand by for the block."""
+    with redis.Redis.from_url(site.redis.url) as client:
+        client.set(LEASE_KEY, "somebody:else", ex=600)
+        with suppress(psutil.NoSuchProcess):  # it may have given up by itself
+            recorder_of(site).kill()
+        yield
+        client.delete(LEASE_KEY)
 
+
+def test_nothing_is_ready_while_nobody_records(own: Site) -> None:
     def refused() -> dict[str, Any] | None:
         answer = httpx.get(own.url + "/readyz")
         return answer.json() | {"after": answer.headers["retry-after"]} if answer.is_error else None
 
-    told = eventually(refused)
-    recorder.send_signal(signal.SIGKILL)
+    with nobody_records(own):
+        told = eventually(refused)
 
     assert not told["recorder"]["ok"]
     assert told["broker"]["ok"]
