@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.broker.connection import connect
+from app.broker.durable import stream_beside_queues
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
 from app.domain.errors import StoreUnavailable
@@ -89,7 +90,8 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
     stack.callback(reading.close)
     broker = connect(transport.url)
     stack.push_async_callback(broker.aclose)
-    publisher = Publisher(transport)
+    stream = stream_beside_queues(transport, settings.redis_url)
+    publisher = Publisher(transport, stream, settings.events_bytes)
     await publisher.open()
     stack.push_async_callback(publisher.close)
     feed_url = settings.redis_url or transport.url

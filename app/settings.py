@@ -16,6 +16,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Valid
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.broker.durable import EVENTS_BYTES
 from app.broker.transport import NO_RESULTS, Transport, redis_url
 from app.domain.errors import BadSetting, CannotStart
 from app.store.address import address_of
@@ -175,6 +176,13 @@ class Settings(BaseSettings):
         "a duration of an hour or more, such as 12h, 30d or 8w",
         default=30.0 * 86_400,
         description="How long ended tasks are kept: `12h`, `30d`, `8w`. Default: `30d`.",
+    )
+    events_bytes: int = _setting(
+        "a number of bytes from 1048576 (1 MiB)",
+        default=EVENTS_BYTES,
+        ge=1 << 20,
+        description="What the stream of durable events may take of Redis, in bytes. The worker "
+        "plugin reads the same variable. Default: 134217728 (128 MiB), half a million events.",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         _setting(

@@ -19,7 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from app.broker import careful
-from app.broker.transport import Transport
+from app.broker.transport import Transport, database_of, same_server
 from app.broker.wire import decode_events
 from app.domain.errors import BadInput, BrokerUnavailable
 from app.domain.events import Event
@@ -30,6 +30,10 @@ BEGINNING = "0-0"
 """The position of a reader that has read nothing yet."""
 ENTRIES = 1_000_000
 """Entries that a writer leaves in the stream at most, where Redis does not tell its size."""
+EVENTS_BYTES = 128 << 20
+"""What the stream may take of Redis: about half a million events."""
+TRIM_TO = 0.95
+"""Share of the bound that is left when a stream that grew over it is cut."""
 READ_ENTRIES = 1_000
 """Entries of one read, while they are small."""
 READ_BYTES = 4 << 20
@@ -98,6 +102,14 @@ def stream_key(transport: Transport) -> str:
     """The stream that this application's plugins write."""
     prefix = transport.global_keyprefix
     return f"{STREAM}:{prefix}" if prefix else STREAM
+
+
+def stream_beside_queues(transport: Transport, url: str) -> str | None:
+    """The stream, where Umbel's own Redis at `url` is the broker's very database: only there can
+    a task's message and its event be written in one step. None elsewhere."""
+    there = url or transport.url
+    beside = same_server(there, transport.url) and database_of(there) == transport.database
+    return stream_key(transport) if beside else None
 
 
 class EventStream:

@@ -171,13 +171,15 @@ class Writer:
         told = {"clock": next(self._clock), **fields, "timestamp": now, "type": event_type}
         return f"{self._event_head}, {json.dumps(told)[1:]}"
 
-    def envelope(self, body: str, event_type: str, tag: str) -> bytes:
-        """An event, or the JSON array of several (`task-multi`), as kombu publishes it."""
+    def envelope(self, body: str, event_type: str, tag: str, streamed: bool = False) -> bytes:
+        """An event, or the JSON array of several (`task-multi`), as kombu publishes it. Marked
+        where it is `streamed` too, for those who read the stream."""
+        mark = ', "umbel": 0' if streamed else ""
         exchange = quote(self._transport.event_exchange)
         return (
             f'{{"body": "{b2a_base64(_bytes(body), newline=False).decode()}", '
             f'"content-encoding": "utf-8", '
-            f'"content-type": "application/json", "headers": {{"hostname": {self._origin}}}, '
+            f'"content-type": "application/json", "headers": {{"hostname": {self._origin}{mark}}}, '
             f'"properties": {{"delivery_mode": 1, "delivery_info": {{"exchange": {exchange}, '
             f'"routing_key": "{event_type.replace("-", ".")}"}}, "priority": 0, '
             f'"body_encoding": "base64", "delivery_tag": "{tag}"}}}}'

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b, shake_128
 
 from app.broker.commit import GroupCommit
+from app.broker.durable import EVENTS_BYTES, STREAM
 from app.broker.errand import Errand
 from app.broker.ledger import SUBMITTED, SUBMITTED_BYTES, SUBMITTED_ORDER
 from app.broker.message import Submission, Writer, Written
@@ -24,6 +25,9 @@ EVENTS_AT_ONCE = 100
 EVENT_BYTES = 512 * 1024
 """Bytes of one `task-multi` message, for a receiver decodes it in one go."""
 
+CHECK_BYTES = 1 << 20
+"""Bytes written to the stream of durable events before its size is looked at again."""
+
 _VARIANT = {digit: "89ab"[int(digit, 16) >> 2] for digit in "0123456789abcdef"}
 
 __all__ = ["BATCH_LIMIT", "Published", "Publisher", "Submission"]
@@ -38,12 +42,22 @@ class Published:
 
 
 class Publisher:
-    """Sends tasks to one application's queues. Open it before, close it after."""
+    """Sends tasks to one application's queues. Open it before, close it after.
 
-    def __init__(self, transport: Transport) -> None:
+    `stream` is the key of the durable events, in the broker's own database; without one, what is
+    sent is published alone. It is kept below `events_bytes`.
+    """
+
+    def __init__(
+        self, transport: Transport, stream: str | None = None, events_bytes: int = EVENTS_BYTES
+    ) -> None:
         kinds = ("task-sent", "task-multi")
         self._channels = {kind: transport.event_channel(kind) for kind in kinds}
         self._writer = Writer(transport)
+        self._stream = stream
+        self._events_bytes = events_bytes
+        self._producer = f"{self._writer.origin}|{os.getpid()}|{os.urandom(4).hex()}"
+        self._unchecked = 0
         self._commit = GroupCommit(transport.url)
 
     async def open(self) -> None:
@@ -95,13 +109,23 @@ class Publisher:
         events = self._events(written, _uuid(seed.hex())[:24])
         key, fingerprint = map(_digest, idempotency) if idempotency else ("", "")
         arguments: list[bytes | str] = [key, fingerprint, seed.hex()]
-        arguments += [str(len(events)), str(len(written))]
+        arguments += [str(len(events)), str(len(written)), *self._streaming(events)]
         arguments += [str(len(messages)) for messages in queues.values()]
         arguments += [message for messages in queues.values() for message in messages]
         arguments += [part for event in events for part in event]
         arguments += [part for one in written for part in (one.task_id, one.entry)]
         own = (SUBMITTED, SUBMITTED_ORDER, SUBMITTED_BYTES, IDEMPOTENCY, IDEMPOTENCY_ORDER)
-        return Errand((*own, *queues), arguments, sum(map(len, arguments)))
+        return Errand((*own, self._stream or STREAM, *queues), arguments, sum(map(len, arguments)))
+
+    def _streaming(self, events: Sequence[tuple[str, bytes, str]]) -> tuple[str, str]:
+        """Who writes to the stream, and its bound where that is to be looked at."""
+        if self._stream is None:
+            return "", "0"
+        self._unchecked += sum(len(streamed) for _, _, streamed in events)
+        if self._unchecked < CHECK_BYTES:
+            return self._producer, "0"
+        self._unchecked = 0
+        return self._producer, str(self._events_bytes)
 
     async def _write(self, submissions: Sequence[Submission], seed: bytes) -> list[Written]:
         # Random throughout: before Redis 7, Lua hashed each thirtieth character of a long text.
@@ -119,16 +143,19 @@ class Publisher:
                 raise BadInput(f"Task {number} of {given.name!r} can't be sent: {error}.") from None
         return written
 
-    def _events(self, written: Sequence[Written], tag: str) -> list[tuple[str, bytes]]:
-        """Channel and payload: one `task-sent`, or `task-multi` lists of many."""
+    def _events(self, written: Sequence[Written], tag: str) -> list[tuple[str, bytes, str]]:
+        """Channel and payload: one `task-sent`, or `task-multi` lists of many; and the same for
+        the stream."""
         if len(written) == 1:
             kind, bodies = "task-sent", [written[0].event]
         else:
             kind, bodies = "task-multi", list(_lists(one.event for one in written))
-        return [
-            (self._channels[kind], self._writer.envelope(body, kind, f"{tag}{number:012x}"))
-            for number, body in enumerate(bodies, len(written))
-        ]
+        streams, found = self._stream is not None, []
+        for number, body in enumerate(bodies, len(written)):
+            payload = self._writer.envelope(body, kind, f"{tag}{number:012x}", streams)
+            entry = (body if body.startswith("[") else f"[{body}]") if streams else ""
+            found.append((self._channels[kind], payload, entry))
+        return found
 
 
 def _check_size(submissions: Sequence[Submission]) -> None:

@@ -3,6 +3,7 @@
 from hashlib import sha1
 from string import Template
 
+from app.broker.durable import ENTRIES, TRIM_TO
 from app.broker.ledger import LEDGER_BYTES, LEDGER_SECONDS, LEDGER_TASKS
 
 IDEMPOTENCY = "umbel:idempotency"
@@ -19,11 +20,14 @@ FIRST_LOOK = 2
 """Oldest entries looked at before more are: a full ledger makes room for one task by one entry."""
 
 _TEMPLATE = Template("""
--- KEYS: the ledger's hash, order and bytes; the idempotency hash and order; then queue lists.
+-- KEYS: the ledger's hash, order and bytes; the idempotency hash and order; the stream of durable
+--   events; then queue lists.
 -- ARGV: 1 deadline (microseconds of this server's clock), 2 "1" when sent again after the
 --   connection was lost, 3 idempotency key or "", 4 fingerprint of the request, 5 seed of the
---   ids, 6 how many events, 7 how many tasks, how many messages for each queue list; then the
---   messages, (channel, event) pairs, (task id, ledger entry) pairs.
+--   ids, 6 how many events, 7 how many tasks, 8 producer of durable events or "" where there is
+--   no stream, 9 the stream's bound in bytes or "0" where it need not be looked at; how many
+--   messages for each queue list; then the messages, (channel, published event, streamed events)
+--   triples, (task id, ledger entry) pairs.
 -- Returns {what happened, this server's clock, more}.
 
 -- Redis 6 allows writes after TIME only then.
@@ -35,14 +39,14 @@ if at > tonumber(ARGV[1]) then
   return {'late', stamp, ''}
 end
 
-local lists = #KEYS - 5
+local lists = #KEYS - 6
 local events, tasks = tonumber(ARGV[6]), tonumber(ARGV[7])
-local messages_from = 8 + lists
+local messages_from = 10 + lists
 local events_from = messages_from
 for i = 1, lists do
-  events_from = events_from + tonumber(ARGV[7 + i])
+  events_from = events_from + tonumber(ARGV[9 + i])
 end
-local tasks_from = events_from + 2 * events
+local tasks_from = events_from + 3 * events
 
 local function in_pieces(first, last, act)
   while first <= last do
@@ -97,13 +101,28 @@ elseif ARGV[2] == '1' then
 end
 
 for i = 1, lists do
-  local kind = redis.call('TYPE', KEYS[5 + i])['ok']
+  local kind = redis.call('TYPE', KEYS[6 + i])['ok']
   if kind ~= 'list' and kind ~= 'none' then
-    return {'not a list', stamp, KEYS[5 + i]}
+    return {'not a list', stamp, KEYS[6 + i]}
   end
 end
 
--- Our own keys first: should one of them fail, then nothing has been sent.
+-- Our own keys first: should one of them fail, then nothing has been sent. Something else at the
+-- stream's place fails alone: its readers say so, and hear what is published.
+if ARGV[8] ~= '' then
+  for i = events_from, tasks_from - 1, 3 do
+    redis.pcall('XADD', KEYS[6], 'MAXLEN', '~', $entries, '*',
+      'p', ARGV[8], 'n', '0', 'e', ARGV[i + 2])
+  end
+  local bound = tonumber(ARGV[9])
+  local bytes = bound > 0 and redis.pcall('MEMORY', 'USAGE', KEYS[6])
+  if type(bytes) == 'number' and bytes > bound then
+    local length = redis.pcall('XLEN', KEYS[6])
+    if type(length) == 'number' then
+      redis.call('XTRIM', KEYS[6], 'MAXLEN', '~', math.floor(length * $trim_to * bound / bytes))
+    end
+  end
+end
 local size = tonumber(redis.call('GET', KEYS[3]) or '0')
 local order = {}
 for i = tasks_from, tasks_from + 2 * tasks - 1, 2 do
@@ -129,13 +148,13 @@ end
 
 local from = messages_from
 for i = 1, lists do
-  local to = from + tonumber(ARGV[7 + i]) - 1
+  local to = from + tonumber(ARGV[9 + i]) - 1
   in_pieces(from, to, function(first, last)
-    redis.call('LPUSH', KEYS[5 + i], unpack(ARGV, first, last))
+    redis.call('LPUSH', KEYS[6 + i], unpack(ARGV, first, last))
   end)
   from = to + 1
 end
-for i = events_from, events_from + 2 * events - 1, 2 do
+for i = events_from, tasks_from - 1, 3 do
   redis.call('PUBLISH', ARGV[i], ARGV[i + 1])
 end
 return {'sent', stamp, ''}
@@ -144,6 +163,8 @@ return {'sent', stamp, ''}
 SCRIPT = _TEMPLATE.substitute(
     unpack=UNPACK,
     first_look=FIRST_LOOK,
+    entries=ENTRIES,
+    trim_to=TRIM_TO,
     idempotency_seconds=IDEMPOTENCY_SECONDS,
     idempotency_limit=IDEMPOTENCY_LIMIT,
     ledger_seconds=LEDGER_SECONDS,

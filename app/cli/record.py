@@ -44,6 +44,7 @@ async def _record(settings: Settings, transport: Transport, heartbeat: int | Non
             database_url=settings.database_url,
             redis_url=settings.redis_url,
             retention=settings.retention,
+            events_bytes=settings.events_bytes,
         )
     finally:
         if beating is not None:

@@ -16,7 +16,9 @@ from redis.asyncio import Redis
 from app.broker.durable import (
     BEGINNING,
     ENTRIES,
+    EVENTS_BYTES,
     READ_ENTRIES,
+    TRIM_TO,
     Entry,
     EventStream,
     Look,
@@ -33,16 +35,12 @@ PACE_SECONDS = 0.02
 next tick is not earlier anyway."""
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 """Pauses before a stream that can't be read is tried again; the last one again and again."""
-EVENTS_BYTES = 128 << 20
-"""What the stream may take of Redis: about half a million events."""
 FOLLOWING_SECONDS = 1.0
 """What was written no longer ago than this, and is not yet kept, does not count as being behind."""
 MEASURE_SECONDS = 10.0
 """Between two looks at its size; whoever writes looks after every 1 MiB as well."""
 UNREAD_BYTES = 1.25
 """Times EVENTS_BYTES: above it unread entries go too, for the broker's memory comes first."""
-TRIM_TO = 0.95
-"""Share of the bound that is left then."""
 TRIMMED, FORGOTTEN = "trimmed", "forgotten"
 """Causes of blind windows: it grew too large before we read it; Redis has lost it."""
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from app.broker.durable import EVENTS_BYTES
 from app.broker.transport import Transport
 from app.domain.errors import FeedUnavailable, StoreUnavailable
 from app.feed.lease import Lease
@@ -55,6 +56,7 @@ class Recorder:
         database_url: str,
         redis_url: str,
         retention: float,
+        events_bytes: int = EVENTS_BYTES,
         pace: Pace = PACE,
     ) -> None:
         self._transport = transport
@@ -63,6 +65,7 @@ class Recorder:
         self._replica = this_process("recorder")
         self._lease = Lease(self._redis, self._replica.name)
         self._retention = retention
+        self._events_bytes = events_bytes
         self._pace = pace
         self._contests = 0
         self._elected_at = 0.0
@@ -139,7 +142,13 @@ class Recorder:
     async def _open_session(self, keeper: Keeper) -> Session:
         await keeper.claim(self._replica.name)
         return await Session.open(
-            self._transport, keeper, self._redis, self._lease, self._retention, pace=self._pace
+            self._transport,
+            keeper,
+            self._redis,
+            self._lease,
+            self._retention,
+            self._events_bytes,
+            pace=self._pace,
         )
 
     async def _unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
@@ -182,11 +191,20 @@ async def _cancel(task: "asyncio.Task[Any]") -> None:
 
 
 async def record(
-    transport: Transport, *, database_url: str, redis_url: str, retention: float
+    transport: Transport,
+    *,
+    database_url: str,
+    redis_url: str,
+    retention: float,
+    events_bytes: int = EVENTS_BYTES,
 ) -> None:
     """Runs a recorder in this process until SIGTERM or SIGINT. Raises CannotStart."""
     recorder = Recorder(
-        transport, database_url=database_url, redis_url=redis_url, retention=retention
+        transport,
+        database_url=database_url,
+        redis_url=redis_url,
+        retention=retention,
+        events_bytes=events_bytes,
     )
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     loop = asyncio.get_running_loop()

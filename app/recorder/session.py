@@ -8,7 +8,7 @@ from contextlib import suppress
 import structlog
 from redis.asyncio import Redis
 
-from app.broker.durable import quoted, stream_key
+from app.broker.durable import EVENTS_BYTES, quoted, stream_key
 from app.broker.subscription import Subscription
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable, FeedUnavailable
@@ -18,7 +18,7 @@ from app.feed.stream import feed_errors
 from app.feed.writer import Feed
 from app.recorder.announce import Announcer
 from app.recorder.believe import Beliefs
-from app.recorder.durable import EVENTS_BYTES, Durable
+from app.recorder.durable import Durable
 from app.recorder.figures import Figures, news
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper

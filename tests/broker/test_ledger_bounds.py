@@ -37,6 +37,8 @@ def limit(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
     values = {
         "unpack": script.UNPACK,
         "first_look": script.FIRST_LOOK,
+        "entries": script.ENTRIES,
+        "trim_to": script.TRIM_TO,
         "idempotency_seconds": script.IDEMPOTENCY_SECONDS,
         "idempotency_limit": script.IDEMPOTENCY_LIMIT,
         "ledger_seconds": ledger.LEDGER_SECONDS,
