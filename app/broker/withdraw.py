@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from app.broker.connection import reading
+from app.broker.durable import ENTRIES, stream_key
 from app.broker.message import Writer
 from app.broker.revokes import REVOKES, REVOKES_ORDER
 from app.broker.transport import Transport
@@ -28,11 +29,15 @@ UNACKED_PAGE = 100
 """Entries that one HSCAN of the handed-out messages is asked for; each holds a whole message."""
 
 # The removal, the end of the entry in the ledger, and the event that tells of it stand or fall
-# together. `none` is what a removal says that has found nothing: a worker was faster.
+# together. A recorder that is away reads the event in the stream, where one is kept here: under
+# no producer's name, as it is told twice to one that listens, which changes nothing.
 _TELL = """
   redis.call('HDEL', KEYS[2], ARGV[2])
   redis.call('ZREM', KEYS[3], ARGV[2])
   redis.call('PUBLISH', ARGV[3], ARGV[4])
+  if redis.call('EXISTS', KEYS[4]) == 1 then
+    redis.pcall('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', 'e', ARGV[5])
+  end
   return 1
 end
 return 0
@@ -40,12 +45,12 @@ return 0
 _TAKE_WAITING = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 1 then" + _TELL
 _TAKE_ORPHAN = (
     """
-local tag, before = ARGV[5], tonumber(ARGV[6])
-local handed_out = redis.call('ZSCORE', KEYS[4], tag)
+local tag, before = ARGV[7], tonumber(ARGV[8])
+local handed_out = redis.call('ZSCORE', KEYS[5], tag)
 if redis.call('HGET', KEYS[1], tag) == ARGV[1]
     and (not handed_out or tonumber(handed_out) < before) then
   redis.call('HDEL', KEYS[1], tag)
-  redis.call('ZREM', KEYS[4], tag)
+  redis.call('ZREM', KEYS[5], tag)
 """
     + _TELL
 )
@@ -140,10 +145,10 @@ async def _withdraw_from(
             message = _read(raw, task_ids)
             if message is None:
                 continue
-            keys = (key, REVOKES, REVOKES_ORDER)
+            keys = (key, REVOKES, REVOKES_ORDER, stream_key(transport))
             if _in_chord(message):
                 search.left.add(message.headers.id)
-            elif await redis.eval(_TAKE_WAITING, 3, *keys, raw, *_told(transport, message)):
+            elif await redis.eval(_TAKE_WAITING, 4, *keys, raw, *_told(transport, message)):
                 search.taken.append(_withdrawn(message))
                 read -= 1
             else:
@@ -189,11 +194,12 @@ async def withdraw_orphans(
     Raises BrokerUnavailable.
     """
     taken = []
-    keys = (transport.unacked_key(), REVOKES, REVOKES_ORDER, transport.key("unacked_index"))
+    own = (REVOKES, REVOKES_ORDER, stream_key(transport))
+    keys = (transport.unacked_key(), *own, transport.unacked_index_key())
     with reading(transport.url):
         for tag, entry, message in orphans:
             told = _told(transport, message)
-            if await redis.eval(_TAKE_ORPHAN, 4, *keys, entry, *told, tag, before):
+            if await redis.eval(_TAKE_ORPHAN, 5, *keys, entry, *told, tag, before):
                 taken.append(_withdrawn(message))
     return taken
 
@@ -222,11 +228,13 @@ def _withdrawn(message: Message) -> Withdrawn:
     return Withdrawn(headers.id, headers.parent_id, headers.group, not headers.ignore_result)
 
 
-def _told(transport: Transport, message: Message) -> tuple[str, str, bytes]:
-    """The task's id, and the event that says that it was revoked, with its channel."""
+def _told(transport: Transport, message: Message) -> tuple[str, str, bytes, str, int]:
+    """The task's id, and the event that says that it was revoked: the channel and what to publish
+    there, and what to append to the stream, with the entries that this may have.
+    """
     writer, task_id = Writer(transport), message.headers.id
     event = writer.event(
         "task-revoked", time.time(), uuid=task_id, terminated=False, signum=None, expired=False
     )
     envelope = writer.envelope(event, "task-revoked", task_id)
-    return task_id, transport.event_channel("task-revoked"), envelope
+    return task_id, transport.event_channel("task-revoked"), envelope, f"[{event}]", ENTRIES

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from celery.exceptions import TaskRevokedError
 
 from app.broker import revokes, withdraw
 from app.broker.connection import connect
+from app.broker.durable import EventStream, read_entries, stream_key
 from app.broker.message import Submission
 from app.broker.mingle import answer_hello, hear_hellos
 from app.broker.revokes import (
@@ -27,9 +28,10 @@ from app.broker.revokes import (
 )
 from app.broker.transport import Transport
 from app.domain.errors import Conflict
+from app.domain.events import TaskRevoked
 from app.domain.tasks import Task, TaskState
 from tests.operations.conftest import House
-from tests.support import eventually
+from tests.support import Process, eventually
 
 CELERYS_OWN = pytest.mark.filterwarnings("ignore:Call to deprecated setex")
 ADD = Submission(name="worker.tasks.add", args="[2, 3]")
@@ -94,6 +96,49 @@ async def test_what_was_taken_back_is_not_kept(house: House) -> None:
     assert (await house.operations.revoke(house.actor, task_id)).withdrawn
     assert await kept(house) == []
     assert house.redis.exists(REVOKES, REVOKES_ORDER) == 0
+
+
+async def test_what_was_taken_back_is_told_in_the_stream_too_where_there_is_one(
+    house: House,
+) -> None:
+    transport = Transport.from_options(house.url)
+    for streams in (0, 1):
+        (task_id,) = (await house.operations.submit(house.actor, ADD)).task_ids
+        await house.operations.revoke(house.actor, task_id)
+        assert house.redis.exists("umbel:events") == streams
+        house.redis.xadd("umbel:events", {"e": "[]"})
+    redis = connect(house.url)
+    stream = EventStream(redis, stream_key(transport))
+    entries, _ = await stream.read()
+    reading = read_entries(entries)
+    told = [event for words in reading.words for event in words.events]
+    assert [(type(event), event.task_id) for event in told] == [(TaskRevoked, task_id)]
+    assert not reading.reasons
+    await stream.close()
+    await redis.aclose()
+
+
+async def test_a_worker_with_the_plugin_reads_the_ledger_before_its_first_message(
+    house: House, app: "Celery[Any]", worker: Callable[..., Process]
+) -> None:
+    """Nobody else is there to tell it, and the message is where nobody looks for it."""
+    revoked = app.send_task("worker.tasks.add", [1, 2], queue="elsewhere").id
+    house.keep(task(revoked))
+    requested = await house.operations.revoke(house.actor, revoked)
+    assert (requested.heard, requested.withdrawn) == (0, False)
+    process = worker("-Q", "elsewhere,celery", "--without-mingle")
+    (last,) = (await house.operations.submit(house.actor, ADD)).task_ids
+    states = {}
+
+    def ended() -> bool:
+        for task_id in (revoked, last):
+            found = house.redis.get(f"celery-task-meta-{task_id}")
+            states[task_id] = json.loads(found)["status"] if found else None
+        return None not in states.values()
+
+    await asyncio.to_thread(eventually, ended)
+    assert states == {revoked: "REVOKED", last: "SUCCESS"}
+    assert "Discarding revoked task" in process.output()
 
 
 async def test_a_lost_task_that_will_be_handed_out_again_can_be_revoked(house: House) -> None:

@@ -15,7 +15,9 @@ from app.broker.transport import Transport
 from app.domain.tasks import Task, TaskState
 from app.operations.revoke import Requested, send_revoke
 from app.recorder import revokes as holding
+from app.recorder import sweep
 from tests.recorder.support import Recording
+from tests.stock.install import INSTALLED, PINS, python
 from tests.stock.workers import start_stock_worker
 from tests.support import Process, RedisServer, eventually_async
 
@@ -127,11 +129,14 @@ async def test_what_was_revoked_while_no_worker_was_there_never_runs(scene: Scen
     await scene.is_settled()
 
 
-async def test_a_worker_is_told_before_its_first_message(scene: Scene) -> None:
+@pytest.mark.parametrize("version", [*PINS, INSTALLED])
+async def test_a_worker_is_told_before_its_first_message(scene: Scene, version: str) -> None:
     """The message is where nobody looks for it, so it is still there when the worker comes."""
+    if python(version) is None:
+        pytest.skip(f"Celery {version} is not installed here")
     task_id = await scene.send(queue="elsewhere")
     assert not (await scene.revoke(task_id)).withdrawn
-    worker = await scene.worker("w1", "-Q", "elsewhere,celery")
+    worker = await scene.worker("w1", "-Q", "elsewhere,celery", version=version)
     await scene.recording.reaches(task_id, TaskState.REVOKED)
     await scene.runs_only()
     assert "sync with 1 nodes" in worker.output()
@@ -165,7 +170,7 @@ async def test_what_a_killed_worker_held_is_not_run_by_the_next(scene: Scene) ->
 async def test_what_a_worker_left_behind_is_taken_back_before_any_other_comes(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holding, "ORPHAN_SECONDS", 1.0)
+    monkeypatch.setattr(sweep, "ORPHAN_SECONDS", 1.0)
     first = await scene.worker("w1", *WITHOUT_MINGLE)
     busy = await scene.send(args=(600,))
     await scene.runs(busy)
@@ -212,6 +217,18 @@ async def test_a_thousand_revokes_at_once_hold(scene: Scene) -> None:
     await scene.worker("w1", "-Q", "elsewhere,celery")
     await scene.runs_only()
     await scene.is_settled()
+
+
+async def test_a_worker_that_is_busy_keeps_nobody_else_from_being_told(scene: Scene) -> None:
+    await scene.worker("solo", "-P", "solo", "-Q", "busy")
+    busy = await scene.send(args=(600,), queue="busy")
+    await scene.runs(busy)
+    task_id = await scene.send(queue="elsewhere", countdown=15)
+    assert (await scene.revoke(task_id)).heard == 1
+    await scene.worker("w1", "-Q", "elsewhere,celery", *WITHOUT_MINGLE)
+    await scene.recording.reaches(task_id, TaskState.REVOKED)
+    await scene.runs_only(busy)
+    scene.workers[0].kill_group()
 
 
 async def test_a_terminate_that_nobody_heard_is_told_again(scene: Scene) -> None:
