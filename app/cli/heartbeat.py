@@ -1,4 +1,4 @@
-"""A child that says each second that it is alive, so that a frozen one can be told and ended.
+"""A child that says all the time that it is alive, so that a frozen one can be told and ended.
 
 One that is stopped inside a transaction on SQLite would keep everybody from writing for ever.
 """
@@ -7,15 +7,16 @@ import asyncio
 import os
 from contextlib import suppress
 
-BEAT_SECONDS = 1.0
-SILENT_BEATS = 10
-"""Missed in a row, after the first: far more than any pause of a busy machine. They are counted,
-not timed, so that a parent which was stopped itself does not blame its child."""
+BEAT_SECONDS = 0.5
+SILENT_BEATS = 8
+"""Missed in a row, after the first: 4 s, in which a recorder has lost its lease anyway, and soon
+enough for another to take over within 5. They are counted, not timed, so that a parent which was
+stopped itself, or is as short of time as its child, does not blame it."""
 READ_BYTES = 4_096
 
 
 async def beat(pipe: int) -> None:
-    """Says so from this event loop until nobody is there to hear it."""
+    """Says so from this event loop, until nobody is there to hear it."""
     os.set_blocking(pipe, False)
     with suppress(BrokenPipeError):
         while True:

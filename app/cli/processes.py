@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from app.cli.heartbeat import SILENT_BEATS, falls_silent
+from app.cli.heartbeat import BEAT_SECONDS, SILENT_BEATS, falls_silent
 from app.cli.output import OURS
 from app.domain.errors import CannotStart
 
@@ -148,7 +148,8 @@ class Process:
     async def _end_when_silent(self, pipe: int) -> None:
         try:
             if await falls_silent(pipe):
-                self._remark(f"{self.name} has said nothing for {SILENT_BEATS} s; killing it")
+                silence = SILENT_BEATS * BEAT_SECONDS
+                self._remark(f"{self.name} has said nothing for {silence:g} s; killing it")
                 self._kill_group()
         finally:
             os.close(pipe)

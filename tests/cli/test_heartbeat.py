@@ -62,7 +62,7 @@ async def test_a_frozen_child_is_killed_and_started_again(start: Start, lines: L
 
     await eventually_async(another)
     assert not _alive(first)
-    assert lines.has("has said nothing for 10 s; killing it")
+    assert lines.has("has said nothing for 4 s; killing it")
     await child.stop()
     await asyncio.wait_for(keeping, 5)
 

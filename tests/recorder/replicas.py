@@ -2,9 +2,15 @@
 
 import asyncio
 import json
+import os
+import random
+import signal
+import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+
+import psutil
 
 from app.broker.transport import Transport
 from app.domain.tasks import Task, TaskState
@@ -29,7 +35,8 @@ class Cable:
         self._target = target
         self._whole = asyncio.Event()
         self._whole.set()
-        self._pumps: set[asyncio.Task[None]] = set()
+        self._pumps: list[asyncio.Task[None]] = []
+        self._ends: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     @property
@@ -49,18 +56,21 @@ class Cable:
     async def remove(self) -> None:
         assert self._server is not None
         self._server.close()
-        for pump in self._pumps:
-            pump.cancel()
+        for end in self._ends:
+            end.transport.abort()
+        self.plug_in()
         await asyncio.gather(*self._pumps, return_exceptions=True)
         await self._server.wait_closed()
 
     async def _connect(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._ends.append(back)
         await self._whole.wait()
+        if back.transport.is_closing():
+            return
         far, forth = await asyncio.open_connection("127.0.0.1", self._target)
+        self._ends.append(forth)
         for source, sink in ((near, forth), (far, back)):
-            pump = asyncio.create_task(self._pump(source, sink))
-            self._pumps.add(pump)
-            pump.add_done_callback(self._pumps.discard)
+            self._pumps.append(asyncio.create_task(self._pump(source, sink)))
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
@@ -71,6 +81,34 @@ class Cable:
                     await sink.drain()
         finally:
             sink.transport.abort()
+
+
+async def freeze(pid: int, recording: Recording) -> None:
+    """Stops a process while it is outside of a transaction: else it would hold the file's lock."""
+    path = Path(recording.database_url.removeprefix("sqlite:///"))
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        await eventually_async(lambda: _has_stopped(pid), every=0.001)
+        if not await asyncio.to_thread(is_locked, path):
+            return
+        os.kill(pid, signal.SIGCONT)
+        await asyncio.sleep(random.uniform(0.0, 0.05))
+
+
+async def _has_stopped(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
+def is_locked(path: Path) -> bool:
+    """Somebody is in the middle of writing to that file."""
+    with closing(sqlite3.connect(path, timeout=0)) as raw:
+        raw.isolation_level = None
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        raw.execute("ROLLBACK")
+        return False
 
 
 class Replicas:
@@ -130,6 +168,11 @@ class Replicas:
             return active
 
         return await eventually_async(settled)
+
+    async def ended(self, process: Process) -> int:
+        """The exit status of one that was told to stop."""
+        assert process.child is not None
+        return await asyncio.to_thread(process.child.wait, 30)
 
     async def leader(self) -> Replica | None:
         found = [each for each in await read_replicas(self.recording.redis) if each.leads]

@@ -21,6 +21,7 @@ from tests.recorder.replicas import (
     Replicas,
     Talk,
     all_true,
+    freeze,
     nothing_doubled,
     recorder_of,
 )
@@ -68,7 +69,7 @@ async def test_another_takes_over_in_time_and_the_old_one_does_no_harm_when_it_i
     if fault == "killed":
         first.signal(signal.SIGKILL)
     elif fault == "frozen":
-        first.signal(signal.SIGSTOP)
+        await freeze(first.pid, recording)
     else:
         cable.pull()
     await replicas.leads(second, TAKEOVER)
@@ -94,7 +95,7 @@ async def test_one_that_is_frozen_again_and_again_takes_turns_with_the_other(
     for _ in range(3):
         active = await replicas.settled()
         [other] = [each for each in both if each is not active]
-        active.signal(signal.SIGSTOP)
+        await freeze(active.pid, recording)
         await replicas.leads(other)
         active.signal(signal.SIGCONT)
         await replicas.stands_by(active)
@@ -115,10 +116,11 @@ async def test_a_leader_that_stops_lets_the_next_one_go_on_at_once(
     talk = Talk(recording)
     await asyncio.sleep(0.3)
     first.signal(signal.SIGTERM)
-    await replicas.leads(second, 3.0)  # below the lease: it was given up
+    await replicas.leads(second)
     ids = await talk.end()
 
-    assert first.stop() == 0
+    assert first.child is not None
+    assert await asyncio.to_thread(first.child.wait, 30) == 0
     await all_true(recording, ids)
     await nothing_doubled(recording)
     for each in (first, second):
@@ -162,7 +164,7 @@ async def test_twenty_that_start_at_once_on_nothing_make_one_leader(
         for each in reversed(started):
             each.signal(signal.SIGTERM)
         for each in started:
-            assert await asyncio.to_thread(each.stop) == 0, each.output()
+            assert await replicas.ended(each) == 0, each.output()
             assert "Traceback" not in each.output()
             assert "error" not in each.output()
         assert not await recording.redis.exists(LEASE_KEY, "umbel:replicas", "umbel:recorder")
