@@ -4,7 +4,9 @@ Each entry names its producer, the number of its first event and the events as C
 so reading one costs no envelope and no base64. docs/protocol.md has the whole format.
 """
 
+import asyncio
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -195,10 +197,12 @@ class EventStream:
                 connection = await self._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
                 self._connection = connection
             await connection.send_packed_command([pack_command(each) for each in commands])
-            return [
-                await connection.read_response(disable_decoding=True, timeout=patience)
-                for _ in commands
-            ]
+            # Its own timeout would give None, which is also what an empty read is answered with.
+            async with asyncio.timeout(patience):
+                return [
+                    await connection.read_response(disable_decoding=True, timeout=math.inf)
+                    for _ in commands
+                ]
         except BaseException as error:
             # Half an answer may still be under way: nobody may use this connection again.
             await self.close()

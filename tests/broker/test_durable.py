@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
+from app.broker import durable
 from app.broker.durable import (
     BEGINNING,
     Entry,
@@ -239,4 +240,20 @@ async def test_large_entries_are_read_a_few_at_a_time(redis: "Redis") -> None:
     await stream.read()
     entries, _ = await stream.read()
     assert 1 <= len(entries) <= 15
+    await stream.close()
+
+
+async def test_an_answer_that_comes_too_late_is_not_taken_for_an_empty_one(
+    redis: "Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "ANSWER_SECONDS", 0.1)
+    await redis.xadd("s", {"p": "a|1|2", "n": 1, "e": "[]"})
+    stream = EventStream(redis, "s")
+    await stream.look()
+    await redis.execute_command("CLIENT", "PAUSE", "1000")
+    with pytest.raises(BrokerUnavailable):
+        await stream.read(block=0.1)
+    await redis.execute_command("CLIENT", "UNPAUSE")
+    entries, look = await stream.read(block=0.1)
+    assert (len(entries), look.entries) == (1, 1)
     await stream.close()
