@@ -19,7 +19,10 @@ BEATS = """
 import asyncio, sys
 from app.cli import heartbeat
 heartbeat.BEAT_SECONDS = 0.05
-asyncio.run(heartbeat.beat(int(sys.argv[sys.argv.index("--heartbeat") + 1])))
+async def main():
+    asyncio.get_running_loop().call_later(1.0, print, "has begun")
+    await heartbeat.beat(int(sys.argv[sys.argv.index("--heartbeat") + 1]))
+asyncio.run(main())
 """
 MUTE = "import time; time.sleep(600)"
 
@@ -51,10 +54,14 @@ async def test_a_frozen_child_is_killed_and_started_again(start: Start, lines: L
     child = start(BEATS)
     await child.start()
     keeping = asyncio.create_task(child.keep_running())
-    await asyncio.sleep(1.5)  # well over the silence that is allowed
+
+    async def begun() -> bool:  # well over the silence that is allowed ago
+        return lines.has("has begun")
+
+    await eventually_async(begun)
     first = child.pid
     assert first is not None
-    assert not lines
+    assert len(lines) == 1
     os.kill(first, signal.SIGSTOP)
 
     async def another() -> bool:
