@@ -46,13 +46,10 @@ def mistake(sent: Sent, fact: Fact, shown: Mapping[str, Any] | None) -> str:
 
 
 def unknowable(fact: Fact, shown: Mapping[str, Any] | None) -> bool:
-    """Shown as LOST although it ended, which nothing is left to tell."""
-    return bool(
-        shown is not None
-        and shown["state"] == "LOST"
-        and "LOST" not in fact.states
-        and not fact.told
-    )
+    """Its end or even its existence is not shown, and nothing is left to tell it."""
+    if fact.told or not fact.states:
+        return False
+    return shown is None or (shown["state"] == "LOST" and "LOST" not in fact.states)
 
 
 def is_whole(shown: Mapping[str, Any]) -> bool:

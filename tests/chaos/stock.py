@@ -1,5 +1,6 @@
 """A plain Celery application that has never heard of Umbel: workers of "stock mode"."""
 
+import json
 import os
 
 from celery import Celery
@@ -12,5 +13,5 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     worker_hijack_root_logger=False,
-    broker_transport_options={"visibility_timeout": int(os.environ["CHAOS_VISIBILITY"])},
+    broker_transport_options=json.loads(os.environ["CHAOS_TRANSPORT_OPTIONS"]),
 )

@@ -71,6 +71,7 @@ class Reader:
 
     async def _read_one(self) -> None:
         parser = Parser()
+        self.tape.frames.append(Frame("", "connected", str(self.tape.connections)))
         async with aclosing(self.connect(self.choose(), self.tape.last_id)) as connection:
             async for data in connection:
                 frames = parser.feed(data)

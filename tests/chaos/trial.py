@@ -1,5 +1,6 @@
 """One fault, from the first task until everything that Umbel shows is true, or time is up."""
 
+import json
 import random
 import time
 from collections.abc import Iterable
@@ -109,6 +110,11 @@ class Trial:
         eventually(lambda: all(reader.tape.last_id for reader in self.readers), 60.0)
 
     def _unsubscribe(self) -> None:
+        """Lets the readers end, and leaves what they read beside the logs."""
+        for reader in self.readers:
+            lines = "".join(json.dumps(frame) + "\n" for frame in reader.tape.frames)
+            name = reader.tape.name.replace(" ", "-")
+            (self.stack.folder / f"{name}.jsonl").write_text(lines)
         for each in (*self.readers, *filter(None, [self.archive])):
             each.ending = True
 
@@ -155,6 +161,7 @@ class Trial:
             f"{each.kind} {each.id} by {each.way} was never heard of"
             for each in sent
             if each.accepted and each.id not in watched.shown
+            if not watched.facts[each.id].absent
         ]
         lost = absent + verdict.lost_changes(judgements)
         doubled = verdict.doubled_changes(judgements)

@@ -128,7 +128,10 @@ class Truth:
             return Fact(frozenset({"LOST", "REVOKED"}), final, "never sent, maybe", absent=True)
         if sent.revoked_at is not None:
             return Fact(frozenset({"REVOKED"}), final, "withdrawn")
-        return Fact(frozenset({"LOST"}) | (frozenset() if final else MOVING), final, "nowhere")
+        states = frozenset({"LOST"}) | (frozenset() if final else MOVING)
+        # Redis took it, and every word of it, along: nobody is left who could know.
+        forgotten = not self._stack.needs.persistent and not runs.lines
+        return Fact(states, final, "nowhere", absent=forgotten, told=not forgotten)
 
     def _settled(self, sent: Sent) -> bool:
         """Nobody had it for a while, nor a word of it."""
