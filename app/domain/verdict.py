@@ -140,15 +140,18 @@ def _news(task: Task, seen: Evidence) -> bool:
 
 
 def _queued(task: Task, seen: Evidence, patience: Patience) -> Verdict:
-    if task.state is TaskState.LOST or task.redelivery_at is not None:
+    if task.state is TaskState.LOST:
         return FOUND
-    if not _is_out(task):
+    if not _is_out(task) and task.redelivery_at is None:
         return LEAVE
     if seen.holder is Holder.SILENT:
         # It may be running: after the visibility timeout its message is handed out once more.
         return _unanswered(task.worker)
-    if not _missed_twice(seen, patience):
+    # Its worker may have taken it since the queue was read, were this the first look.
+    if seen.absent_since is None or seen.now - seen.absent_since < patience.grace:
         return Verdict(Kind.ABSENT)
+    if task.redelivery_at is not None:
+        return Verdict(Kind.RETURNED, "Whoever had it is gone, and it is in its queue again.")
     return Verdict(Kind.RETURNED, f"{_its_worker(task)} gave it back to its queue.")
 
 

@@ -29,6 +29,8 @@ CAUGHT_UP_SECONDS = 5.0
 CAUGHT_UP_POLL_SECONDS = 0.05
 STREAM_BEHIND_SECONDS = 2.0
 """Of a durable stream that is read so late, the end of a task may be still unread."""
+NEXT_STEP_SECONDS = 1e-6
+"""Between two steps of a story that are told together, so that they keep their order."""
 ENDS = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 log = structlog.get_logger()
@@ -181,16 +183,16 @@ class Inspector:
         else:
             findings.unjudged[verdict.reason] += 1
 
-    def _count_lost(self, lost: Sequence[TaskEvent], findings: Findings) -> None:
-        for event in lost:
+    def _count_lost(self, events: Sequence[TaskEvent], findings: Findings) -> None:
+        """What was found again in its queue at once is not lost."""
+        given_up = [event for event in events if isinstance(event, TaskLost)]
+        for event in given_up:
             self.suspects.pop(event.task_id, None)
-        given_up = {event.task_id for event in lost} - {
-            event.task_id for event in lost if type(event) is TaskFound
-        }
-        findings.lost += len(given_up)
-        self._figures.lost += len(given_up)
-        if given_up:
-            log.info("tasks given up", tasks=len(given_up), one_of_them=min(given_up))
+            log.debug("task given up", task=event.task_id, reason=event.reason)
+        lost = len(given_up) - sum(isinstance(event, TaskFound) for event in events)
+        findings.lost += lost
+        self._figures.lost += lost
+        log.info("tasks given up", lost=lost, back_in_their_queue=len(given_up) - lost)
 
     async def _caught_up(self, moment: float) -> bool:
         """All that was heard until then is believed, and we hear still."""
@@ -214,7 +216,7 @@ def _lost(task: Task, verdict: Verdict, seen: Whereabouts, now: float) -> list[T
     )
     if verdict.kind is Kind.LOST:
         return [given_up]
-    return [given_up, *_found(task, verdict, seen, now)]
+    return [given_up, *_found(task, verdict, seen, now + NEXT_STEP_SECONDS)]
 
 
 def _found(task: Task, verdict: Verdict, seen: Whereabouts, now: float) -> list[TaskEvent]:

@@ -86,9 +86,10 @@ PACE = Pace()
 
 @dataclass(slots=True)
 class Healing:
-    """The windows that are being healed, and what was found so far."""
+    """The windows that are being healed, and what was found so far; `looked_at` is when all was
+    looked at once, by our monotonic clock."""
 
-    windows: list[BlindWindow]
+    windows: list[BlindWindow] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
     said: str = ""
     looked_at: float | None = None
@@ -127,7 +128,6 @@ class Reconciler:
         self._figures = figures
         self._pace = pace
         self._describe = describe
-        self._asked: list[BlindWindow] | None = None
         self._healing: Healing | None = None
         self._turned: dict[str, tuple[float, float]] = {}
         self._workers: dict[str, tuple[WorkerState, int | None]] = {}
@@ -139,7 +139,9 @@ class Reconciler:
 
     def heal(self, windows: Iterable[BlindWindow]) -> None:
         """Has everything looked at soon, and these windows closed by it."""
-        self._asked = [*(self._asked or ()), *windows]
+        healing = self._healing or Healing()
+        self._healing = Healing([*healing.windows, *windows], healing.findings)
+        self._figures.healing = True
         self._inspector.forget_suspicions()
         for window in windows:
             self._inspector.unheard.add(window)
@@ -168,7 +170,7 @@ class Reconciler:
             self._inspector.unheard.add(window)
         left = [window for window in known if window.ended_at and window.healed_at is None]
         if left:
-            self._asked = [*left, *(self._asked or ())]
+            self.heal(left)
 
     async def _work(self) -> None:
         """The most urgent of what there is to do."""
@@ -176,11 +178,14 @@ class Reconciler:
         self._notice_turns(now)
         if not self._figures.subscribed:
             return
-        if self._asked is not None and now - self._healed_at >= HEAL_PAUSE_SECONDS:
+        healing = self._healing
+        if healing and healing.looked_at is None and now - self._healed_at >= HEAL_PAUSE_SECONDS:
             self._healed_at = now
-            await self._heal_all()
+            await self._heal_all(healing)
         elif due := {name for name, (at, _) in self._turned.items() if at <= now}:
             await self._look_at_workers(due)
+        elif healing and healing.looked_at is None:
+            return  # what is looked at in a moment anyway
         elif self._recheck_at is not None and self._recheck_at <= now:
             await self._recheck()
         elif self._round_at <= now:
@@ -189,24 +194,15 @@ class Reconciler:
 
     # What there is to look at
 
-    async def _heal_all(self) -> None:
+    async def _heal_all(self, healing: Healing) -> None:
         """Everything, once: what was missed is looked for again, and only then is it healed."""
-        windows, self._asked = self._asked or [], None
-        if self._healing is not None:
-            windows = self._healing.windows + windows
-        findings = self._healing.findings if self._healing else Findings()
-        findings.unjudged.clear()
-        findings.unanswered.clear()
-        healing = self._healing = Healing(windows, findings)
-        self._figures.healing = True
-        try:
-            healing.said = await self._look_around(healing)
-        except BaseException:
-            if self._asked is None:
-                self._asked = []  # the windows are kept in the healing that goes on
-            raise
+        healing.findings.unjudged.clear()
+        healing.findings.unanswered.clear()
+        healing.said = await self._look_around(healing)
         healing.looked_at = time.monotonic()
         self._checked(healing.findings.unchecked)
+        self._recheck_at = None
+        self._look_again()
 
     async def _look_around(self, healing: Healing) -> str:
         findings = healing.findings
@@ -225,7 +221,6 @@ class Reconciler:
         unheard, ends = await self._lookout.find_unheard()
         findings.found += unheard
         findings.ended += ends
-        self._look_again()
         return (
             f"{said} and {asked} open tasks; found {unheard} results of tasks that were never"
             " heard of"
@@ -380,7 +375,7 @@ class Reconciler:
     def _end_healing(self) -> None:
         """Says that windows are healed, once all that was missed has been looked for again."""
         healing = self._healing
-        if healing is None or healing.looked_at is None or self._asked is not None:
+        if healing is None or healing.looked_at is None:
             return
         waiting = bool(self._inspector.suspects) and healing.rechecks == 0
         asking = bool(self._inspector.doubtful)
@@ -398,7 +393,8 @@ class Reconciler:
             reason, _ = unchecked.most_common(1)[0]
             said += f"; {unchecked.total()} tasks can't be judged yet: {reason}"
         now, found = time.time(), (findings.found, findings.ended, findings.lost)
-        for window in healing.windows:
+        windows = {(each.began_at, each.cause, each.source): each for each in healing.windows}
+        for window in windows.values():
             note = self._describe(window, said)
             self._pipeline.note(
                 replace(

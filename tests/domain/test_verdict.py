@@ -46,6 +46,7 @@ ROWS: list[tuple[str, TaskState, dict[str, Any], Kind, str]] = [
     ("it waits where it was sent", PENDING, {"queued": "mail"}, Kind.LEAVE, ""),
     ("its retry waits", RETRY, {"queued": "mail"}, Kind.LEAVE, ""),
     ("a lost one is in its queue", LOST, {"queued": "mail"}, Kind.FOUND, ""),
+    ("in its queue, seen once", RECEIVED, {"queued": "mail", **DEAD}, Kind.ABSENT, ""),
     ("given back, seen once", RECEIVED, {"queued": "mail", **STOPPED}, Kind.ABSENT, ""),
     (
         "given back by a worker that stopped",
@@ -230,7 +231,8 @@ def test_an_orphan_is_told_with_the_time_of_its_redelivery_and_only_once() -> No
 def test_an_orphan_that_somebody_has_again_is_found() -> None:
     known = task_in(RECEIVED, redelivery_at=DUE)
     assert judge(known, Evidence(now=NOW, held="w"), PATIENCE).kind is Kind.FOUND
-    assert judge(known, Evidence(now=NOW, queued="mail"), PATIENCE).kind is Kind.FOUND
+    back = judge(known, Evidence(now=NOW, queued="mail", absent_since=LONG_AGO), PATIENCE)
+    assert back == (Kind.RETURNED, "Whoever had it is gone, and it is in its queue again.", None, 0)
 
 
 def test_of_a_task_that_nobody_placed_in_a_queue_nothing_is_said() -> None:

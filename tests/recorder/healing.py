@@ -29,13 +29,14 @@ class QuickRecording(Recording):
     """A recorder whose rounds come every second."""
 
     pace = QUICK
+    retention = RETENTION
 
     def _recorder(self) -> Recorder:
         return Recorder(
             self.transport,
             database_url=self.database_url,
             redis_url=self.url,
-            retention=RETENTION,
+            retention=self.retention,
             pace=self.pace,
         )
 
