@@ -35,8 +35,7 @@ class Cable:
         self._target = target
         self._whole = asyncio.Event()
         self._whole.set()
-        self._pumps: list[asyncio.Task[None]] = []
-        self._ends: list[asyncio.StreamWriter] = []
+        self._lines: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
 
     @property
@@ -44,7 +43,7 @@ class Cable:
         return f"redis://127.0.0.1:{self.port}/0"
 
     async def lay(self) -> "Cable":
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         return self
 
     def pull(self) -> None:
@@ -56,31 +55,32 @@ class Cable:
     async def remove(self) -> None:
         assert self._server is not None
         self._server.close()
-        for end in self._ends:
-            end.transport.abort()
-        self.plug_in()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
         await self._server.wait_closed()
+        for line in self._lines:
+            line.cancel()
+        await asyncio.gather(*self._lines, return_exceptions=True)
+
+    def _accept(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._lines.append(asyncio.create_task(self._connect(near, back)))
 
     async def _connect(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        self._ends.append(back)
-        await self._whole.wait()
-        if back.transport.is_closing():
-            return
-        far, forth = await asyncio.open_connection("127.0.0.1", self._target)
-        self._ends.append(forth)
-        for source, sink in ((near, forth), (far, back)):
-            self._pumps.append(asyncio.create_task(self._pump(source, sink)))
+        ends = [back]
+        try:
+            await self._whole.wait()
+            far, forth = await asyncio.open_connection("127.0.0.1", self._target)
+            ends.append(forth)
+            await asyncio.gather(self._pump(near, forth), self._pump(far, back))
+        finally:
+            for end in ends:
+                end.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError):
-                while data := await source.read(65_536):
-                    await self._whole.wait()
-                    sink.write(data)
-                    await sink.drain()
-        finally:
-            sink.transport.abort()
+        with suppress(OSError):
+            while data := await source.read(65_536):
+                await self._whole.wait()
+                sink.write(data)
+                await sink.drain()
+        sink.close()
 
 
 async def freeze(pid: int, recording: Recording) -> None:
