@@ -14,7 +14,10 @@ from app.recorder.figures import Figures
 from app.recorder.fleet import Fleet
 from app.recorder.pipeline import Pipeline
 
-LOOK_SECONDS = 1.0
+LOST_WITHIN_SECONDS = 10.0
+"""Of a worker's death it is known to be dead, with Celery's own heartbeat of 2 s: three of those
+missed, a look, and a ping in vain. After that, what it ran is given up at once."""
+LOOK_SECONDS = 0.5
 HEARTBEATS_MISSED = 3.0
 """Celery itself calls a worker offline after two; one more, as a pool without threads is busy."""
 UNHEARD_SECONDS = 90.0

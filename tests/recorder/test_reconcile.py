@@ -10,6 +10,7 @@ from celery import Celery
 
 from app.domain.tasks import TaskState
 from app.domain.workers import WorkerState
+from app.recorder import watch
 from app.store import queues
 from tests.recorder.healing import (
     QuickRecording,
@@ -22,6 +23,8 @@ from tests.recorder.healing import (
 from tests.support import Process, eventually_async
 
 W1 = "w1@test"
+CELERY_HEARTBEAT = 2.0
+"""Seconds between two heartbeats, unless a worker is told otherwise."""
 
 
 @pytest.fixture
@@ -47,6 +50,11 @@ def processes() -> Iterator[list[Process]]:
         if process.running():
             thaw(process)
         process.kill_group()
+
+
+def test_a_dead_worker_is_known_to_be_dead_within_the_time_that_is_promised() -> None:
+    found = watch.HEARTBEATS_MISSED * CELERY_HEARTBEAT + watch.LOOK_SECONDS + watch.PING_SECONDS
+    assert found < watch.LOST_WITHIN_SECONDS
 
 
 async def test_a_killed_worker_loses_what_it_ran_and_its_queue_waits_for_the_rest(
