@@ -10,6 +10,7 @@ from rich.console import Console
 
 from app.cli import exits
 from app.cli.demo import demo
+from app.cli.move_history import move_history
 from app.cli.record import record
 from app.cli.serve import serve
 from app.cli.submit import submit
@@ -79,5 +80,5 @@ def _say(error: UmbelError) -> None:
         console.print(f"  {'.'.join(map(str, each.loc))}: {each.msg}", markup=False)
 
 
-for _command in (up, serve, record, demo, submit, watch, tail, tasks):
+for _command in (up, serve, record, demo, submit, watch, tail, tasks, move_history):
     shell.command()(_guarded(_command))

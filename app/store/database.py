@@ -135,16 +135,6 @@ class Database:
                         fence.check(connection, self.token)
                     yield connection
 
-    def mark(self, connection: Connection) -> str | None:
-        """What the transaction of `writing` is called, for `stands`."""
-        return self._door.mark(connection)
-
-    def stands(self, mark: str) -> bool:
-        """Whether a transaction was committed though its answer got lost. Raises
-        StoreUnavailable where that can't be told yet."""
-        with self.reading() as connection:
-            return self._door.stands(connection, mark)
-
     def ping(self) -> None:
         """Raises StoreUnavailable when the store can't be read."""
         with self.reading() as connection:

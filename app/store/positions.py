@@ -23,5 +23,9 @@ def put(connection: Connection, read: Mapping[str, str]) -> None:
 def get(db: Database, source: str) -> str | None:
     """How far a source was read; None if it never was."""
     with db.reading() as connection:
-        query = select(positions.c.position).where(positions.c.source == source)
-        return connection.scalar(query)
+        return read(connection, source)
+
+
+def read(connection: Connection, source: str) -> str | None:
+    """The same, in a transaction."""
+    return connection.scalar(select(positions.c.position).where(positions.c.source == source))

@@ -33,14 +33,12 @@ ANSWER_SECONDS = 12.0
 MIGRATION_SECONDS = 600.0
 """For a migration, and for waiting until another process has made it."""
 OLDEST = 130_000
-"""PostgreSQL 13, the oldest with `pg_current_xact_id`, and with pg_trgm for every owner."""
+"""PostgreSQL 13, the oldest in which the owner of a database may add pg_trgm."""
 
 _WRITERS, _MIGRATION = 0x756D62656C, 0x756D62656D
 """Advisory locks of the database: of a transaction that writes, and of one that migrates."""
 _HELD = f"set_config('idle_in_transaction_session_timeout', '{fence.HELD_SECONDS:.0f}s', true)"
-_BEGIN = f"SELECT pg_current_xact_id()::text, {_HELD}, pg_advisory_xact_lock({_WRITERS})"
-_MARK = "umbel_mark"
-_STATUS = text("SELECT pg_xact_status(CAST(:mark AS xid8))")
+_BEGIN = f"SELECT {_HELD}, pg_advisory_xact_lock({_WRITERS})"
 
 _SESSION = {
     "statement_timeout": int(STATEMENT_SECONDS * 1000),
@@ -120,19 +118,6 @@ class Door:
             letters = search_postgres.indexed(connection)
         engine.update_execution_options(**{search.LETTERS: letters})
 
-    def mark(self, connection: Connection) -> str | None:
-        """What a transaction that writes is called, for `stands`."""
-        found: str = connection.info[_MARK]
-        return found
-
-    def stands(self, connection: Connection, mark: str) -> bool:
-        """Whether the transaction of that mark was committed. Raises StoreUnavailable where that
-        is still open: its connection was lost, and the server has not noticed."""
-        status = connection.scalar(_STATUS, {"mark": mark})
-        if status == "in progress":
-            raise StoreUnavailable(f"{self.address} is still busy with what was written last.")
-        return bool(status == "committed")
-
     def refusal(self, error: exc.DBAPIError) -> CannotStart | StoreUnavailable:
         """What an error of the server, or the lack of one, means to people."""
         if isinstance(error.orig, psycopg.ProgrammingError):
@@ -175,7 +160,7 @@ def _until(gen: Generator[Any, Any, T], patience: float) -> Generator[Any, Any, 
 
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get("postgresql_readonly") is False:
-        connection.info[_MARK] = connection.exec_driver_sql(_BEGIN).one()[0]
+        connection.exec_driver_sql(_BEGIN)
 
 
 def _refuse_old(connection: Connection, address: PostgresDatabase) -> None:

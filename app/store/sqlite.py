@@ -87,14 +87,6 @@ class Door:
     def ready(self, engine: Engine) -> None:
         """Once the schema is there: nothing."""
 
-    def mark(self, connection: Connection) -> str | None:
-        """None: a commit is never in doubt here."""
-        return None
-
-    def stands(self, connection: Connection, mark: str) -> bool:
-        """Never asked, as there are no marks."""
-        return False
-
     def refusal(self, error: exc.DBAPIError) -> CannotStart | StoreUnavailable:
         """What an error of the file means to people."""
         path, code = self.address.path, getattr(error.orig, "sqlite_errorcode", None)

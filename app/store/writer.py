@@ -1,5 +1,6 @@
 """The recorder's one way to write: a batch, in one transaction."""
 
+import uuid
 from dataclasses import dataclass, field
 
 from app.domain.queues import Queue
@@ -24,6 +25,12 @@ from app.store.rollups import Tally, TallyKey
 __all__ = ["Announcement", "Batch", "BlindWindow", "Tally", "TallyKey", "commit"]
 
 
+LAST_COMMIT = "commit"
+"""The row of `positions` that names the batch committed last: a server that goes away between a
+commit and its answer leaves nothing else to tell by. Only one recorder writes batches, and each
+try waits until the last one has ended."""
+
+
 @dataclass(slots=True)
 class Batch:
     """What one tick has changed. Each task, worker and queue stands in it once.
@@ -39,7 +46,7 @@ class Batch:
     positions: dict[str, str] = field(default_factory=dict)
     announcement: Announcement | None = None
     mark: str | None = None
-    """What the store calls the last try to commit it: how that ended can be unknown."""
+    """What the first try to commit it called it: how that ended can be unknown."""
 
 
 def commit(db: Database, batch: Batch) -> None:
@@ -50,10 +57,10 @@ def commit(db: Database, batch: Batch) -> None:
     Raises StoreUnavailable; then call it again with the same batch. Nothing of it is written, or
     all of it and only the answer was lost, which the next call finds out and writes nothing.
     """
-    if batch.mark is not None and db.stands(batch.mark):
-        return
     with db.writing() as connection:
-        batch.mark = db.mark(connection)
+        if batch.mark is not None and positions.read(connection, LAST_COMMIT) == batch.mark:
+            return
+        batch.mark = batch.mark or uuid.uuid4().hex
         numbers = labels.number(connection, _labels(batch))
         if batch.tasks:
             task_rows.put(connection, batch.tasks, numbers)
@@ -61,7 +68,7 @@ def commit(db: Database, batch: Batch) -> None:
         workers.put(connection, batch.workers)
         queues.put(connection, batch.queues)
         blind_windows.put(connection, batch.blind_windows)
-        positions.put(connection, batch.positions)
+        positions.put(connection, {**batch.positions, LAST_COMMIT: batch.mark})
         if batch.announcement is not None:
             announcements.put(connection, batch.announcement)
 

@@ -15,7 +15,7 @@ IMAGES = {"Dockerfile.api": "worker", "Dockerfile.worker": "app"}
 
 
 def test_the_services_are_those_that_are_documented() -> None:
-    assert {"redis", "api", "worker", "app"} <= set(SERVICES)
+    assert {"redis", "postgres", "api", "worker", "app"} <= set(SERVICES)
 
 
 def test_nothing_is_used_that_compose_1_29_does_not_know() -> None:
@@ -53,8 +53,18 @@ def test_a_worker_is_given_the_time_that_its_soft_shutdown_takes() -> None:
     assert grace > 2 * SOFT_SHUTDOWN
 
 
-def test_what_redis_and_the_api_keep_is_on_volumes() -> None:
-    for name in ("redis", "api"):
+def test_the_history_is_in_a_postgres_that_only_the_services_reach() -> None:
+    postgres, api = SERVICES["postgres"], SERVICES["api"]
+    assert "ports" not in postgres
+    url = api["environment"]["UMBEL_DATABASE_URL"]
+    password = postgres["environment"]["POSTGRES_PASSWORD"]
+    assert url == f"postgresql://umbel:{password}@postgres:5432/umbel"
+    assert password.startswith("${UMBEL_DATABASE_PASSWORD:-")
+    assert api["depends_on"]["postgres"] == {"condition": "service_healthy"}
+
+
+def test_what_is_kept_is_on_volumes() -> None:
+    for name in ("redis", "postgres", "api"):
         volume = SERVICES[name]["volumes"][0].split(":")[0]
         assert volume in COMPOSE["volumes"]
     command = SERVICES["redis"]["command"]
