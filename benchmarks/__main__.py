@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import events, latency, report, sse_fanout, submit
+from benchmarks import events, latency, plugin, report, sse_fanout, submit
 from benchmarks.report import Result
 
 BENCHMARKS: dict[str, Callable[[Path, int], Awaitable[Result]]] = {
     "events": events.run,
     "latency": latency.run,
     "submit": submit.run,
+    "plugin": plugin.run,
     "sse_fanout": sse_fanout.run,
 }
 

@@ -30,15 +30,16 @@ from kombu.transport import redis, virtual
 log = logging.getLogger("umbel_worker")
 
 
-FROM, BELOW = (5, 4), (5, 8)
-"""Versions of Celery that this was tried with."""
+FROM, BELOW = (5, 6), (5, 8)
+"""Versions of Celery that this was tried with, and does what it should. Earlier ones forget after
+a reconnect which tasks their processes run, so there is nobody to acknowledge a message."""
 
 
 def install(app: "Celery[Any]") -> None:
     """Make the workers of this application hold on to their messages, unless it has a consumer
     class of its own. Does nothing, and says so, with a Celery that this was not tried with."""
     if not FROM <= VERSION[:2] < BELOW:
-        log.warning("Held messages are not looked after: this Celery, %s, is not known", VERSION)
+        log.warning("Held messages are not looked after with Celery %s.%s", *VERSION[:2])
         return
     app.add_defaults(lambda: {"worker_consumer": f"{__name__}:{Consumer.__name__}"})
     app.steps["consumer"].add(TakeOver)

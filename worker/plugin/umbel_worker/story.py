@@ -5,7 +5,8 @@ Two signals come right before the events, in the same thread, with all of it in 
 
 import json
 import threading
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery import Celery
@@ -19,24 +20,32 @@ Facts = dict[str, Any]
 
 
 class _Heard(threading.local):
-    """The task that this thread was told of last, until its event takes the facts."""
+    """What this thread was told of last, until its event takes it."""
 
-    request: Any = None
+    request: Callable[[], Any] = staticmethod(lambda: None)
     sent_id: str | None = None
-    sent: tuple[Mapping[str, Any], Any, Mapping[str, Any]] | None = None
+    sent: Facts = {}  # noqa: RUF012 - replaced, never changed
 
 
 _heard = _Heard()
 
 
 def _on_received(request: Any, **_: object) -> None:
-    _heard.request = request
+    # Where task events are off nobody takes it, and it is not to stay for that.
+    _heard.request = weakref.ref(request)
 
 
 def _on_publish(headers: Any, body: Any, properties: Any, **_: object) -> None:
-    if isinstance(headers, Mapping):  # None with message protocol 1
-        _heard.sent_id = headers.get("id")
-        _heard.sent = headers, body, properties or {}
+    if not isinstance(headers, Mapping):  # None with message protocol 1
+        return
+    embed = body[2] if isinstance(body, list | tuple) and len(body) == 3 else None
+    _heard.sent_id = headers.get("id")
+    _heard.sent = _known(
+        priority=(properties or {}).get("priority"),
+        group=headers.get("group"),
+        group_index=headers.get("group_index"),
+        chord=_chord(embed),
+    )
 
 
 def listen() -> None:
@@ -47,7 +56,7 @@ def listen() -> None:
 
 def of_received(app: "Celery[Any]", task_id: object) -> Facts:
     """What to add to `task-received`; nothing where it is not known."""
-    request, _heard.request = _heard.request, None
+    request = _heard.request()
     if request is None or request.id != task_id:
         return {}
     delivery: Mapping[str, Any] = request.delivery_info or {}
@@ -64,17 +73,7 @@ def of_received(app: "Celery[Any]", task_id: object) -> Facts:
 
 def of_sent(task_id: object) -> Facts:
     """What to add to `task-sent`; nothing where it is not known."""
-    sent, _heard.sent = _heard.sent, None
-    if sent is None or _heard.sent_id != task_id:
-        return {}
-    headers, body, properties = sent
-    embed = body[2] if isinstance(body, list | tuple) and len(body) == 3 else None
-    return _known(
-        priority=properties.get("priority"),
-        group=headers.get("group"),
-        group_index=headers.get("group_index"),
-        chord=_chord(embed),
-    )
+    return _heard.sent if _heard.sent_id == task_id else {}
 
 
 def _known(**facts: Any) -> Facts:
