@@ -5,6 +5,7 @@ told to: shown are every 10 s, and once at its end, when a crash would lose ever
 """
 
 import asyncio
+import base64
 import json
 import os
 import re
@@ -12,11 +13,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from time import monotonic
 
 import httpx
 import redis.asyncio
+from hiredis import pack_command
 
 from benchmarks import recording, stack
 from benchmarks.report import Figure, Result, Target
@@ -27,10 +30,14 @@ COPIES = 12
 RATE = 5_000
 """Messages a second, some 6,000 events: a storm, in which nobody has time to be idle. Both may
 fall behind, and nothing is lost: the benchmark's Redis does not cut off slow subscribers."""
+TOGETHER = 0.02
+"""Seconds of which the worker plugin writes all events in one entry."""
 TIMES = 4.0
 """What is aimed at: events per CPU-second, Umbel's to Flower's."""
 LOCKED = Path(__file__).resolve().parent / "requirements-flower.txt"
+PUBLISHED, STREAMED = "Umbel's recorder", "Umbel's recorder, durable stream"
 Stream = list[recording.Message]
+Say = Callable[[Stream, int], tuple[list[list[bytes]], int]]
 FLOWER = Path(__file__).resolve().parent / ".venvs" / "flower"
 
 
@@ -53,7 +60,8 @@ async def run(folder: Path, rounds: int) -> Result:
         (folder / "recording").mkdir(exist_ok=True)
         messages = await recording.record(folder / "recording", server.url)
     contenders: dict[str, Callable[[Path, Stream], Awaitable[Cost]]] = {
-        "Umbel's recorder": _umbel,
+        PUBLISHED: partial(_umbel, say=recording.again),
+        STREAMED: partial(_umbel, say=_streamed),
         "Flower 2.2.0, saving every 10 s": partial(_flower, save_every=10_000),
         "Flower 2.2.0, saving at its end": partial(_flower, save_every=0),
     }
@@ -66,20 +74,54 @@ async def run(folder: Path, rounds: int) -> Result:
             found[name].append(cost.per_second)
             print(f"  {name}: {cost.events:,} events in {cost.cpu:.2f} CPU-s", flush=True)
     figures = [Figure(name, "events per CPU-second", values) for name, values in found.items()]
-    ratio = figures[0].median / max(figures[1].median, figures[2].median)
+    heard, _, *flowers = (figure.median for figure in figures)
+    ratio = heard / max(flowers)
     return Result(
         "Events per CPU-second, with history on disk",
         f"A stream of real workers ({recording.TASKS:,} tasks, as recorded in this run) published "
         f"{COPIES} times at {RATE:,} messages a second; processor time of the process and its "
         "children from the first message until everything is counted, what it saves at its end "
-        "included.",
+        "included. The durable stream has the same events, as the worker plugin writes them.",
         figures,
         [Target("Umbel to the faster Flower", ratio, "times", at_least=TIMES)],
         {"flower": "2.2.0"},
     )
 
 
-async def _umbel(folder: Path, messages: Stream) -> Cost:
+def _streamed(messages: Stream, copies: int) -> tuple[list[list[bytes]], int]:
+    """The same as entries of the durable stream: one for all that was said within a moment."""
+    copied, count = recording.again(messages, copies)
+    number = 1
+    found: list[list[bytes]] = []
+    for commands in copied:
+        entries = []
+        for _, group in groupby(map(_events, commands), key=_moment):
+            events = [event for said in group for event in said]
+            entries.append(_entry(events, number))
+            number += len(events)
+        found.append(entries)
+    return found, count
+
+
+def _events(published: bytes) -> list[dict]:  # type: ignore[type-arg]
+    envelope = json.loads(published[published.index(b"{") : published.rindex(b"}") + 1])
+    body = json.loads(base64.b64decode(envelope["body"]))
+    return body if isinstance(body, list) else [body]
+
+
+def _moment(events: list[dict]) -> int:  # type: ignore[type-arg]
+    return int(events[0]["timestamp"] / TOGETHER)
+
+
+def _entry(events: list[dict], number: int) -> bytes:  # type: ignore[type-arg]
+    body = json.dumps(events, separators=(",", ":")).encode()
+    fields = [b"p", b"w1@benchmark|1|00000001", b"n", b"%d" % number, b"e", body]
+    bounded = [b"XADD", b"umbel:events", b"MAXLEN", b"~", b"1000000", b"*"]
+    packed: bytes = pack_command((*bounded, *fields))  # type: ignore[arg-type]
+    return packed
+
+
+async def _umbel(folder: Path, messages: Stream, say: Say) -> Cost:
     with stack.redis(folder) as server, stack.umbel(folder, server.url, "record") as (process, _):
         client = redis.asyncio.Redis.from_url(server.url)
 
@@ -92,7 +134,7 @@ async def _umbel(folder: Path, messages: Stream) -> Cost:
             return bool(found) and bool(json.loads(found)["live"])
 
         await stack.until(live, "the recorder listens")
-        cost = await _measure(process, server, messages, seen)
+        cost = await _measure(process, server, messages, seen, say)
         await client.aclose()
         return cost
 
@@ -116,11 +158,15 @@ async def _measure(
     server: RedisServer,
     messages: Stream,
     seen: Callable[[], Awaitable[int]],
+    say: Say = recording.again,
 ) -> Cost:
-    copies, count = recording.again(messages, COPIES)
+    copies, count = say(messages, COPIES)
     already = await seen()
     before = stack.cpu_seconds(process.pid)
-    await recording.play(server.port, [each for copy in copies for each in copy], RATE)
+    commands = [each for copy in copies for each in copy]
+    # So many events a second as they were published with.
+    rate = RATE * len(commands) / (COPIES * len(messages))
+    await recording.play(server.port, commands, rate)
 
     async def all_seen() -> bool:
         return await seen() - already >= count
