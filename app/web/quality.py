@@ -20,6 +20,8 @@ FRESH_SECONDS = 1.0
 REST = 20
 """Times that a reading took, until the next: a store with a thousand names of tasks is not kept
 busier than a twentieth by whoever watches."""
+LONGEST_REST = 15.0
+"""Seconds; one slow reading must not make the figures old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,10 @@ class Quality:
             began = time.monotonic()
             if began >= self._due:
                 self._found = await self._look()
-                took = time.monotonic() - began
-                self._due = began + max(FRESH_SECONDS, took * REST)
+                now = time.monotonic()
+                is_away = isinstance(self._found, StoreUnavailable)
+                pause = FRESH_SECONDS if is_away else (now - began) * REST
+                self._due = now + min(max(FRESH_SECONDS, pause), LONGEST_REST)
         if isinstance(self._found, StoreUnavailable):
             raise StoreUnavailable(str(self._found))
         return self._found

@@ -127,6 +127,14 @@ def test_a_window_is_told_in_words() -> None:
     assert told.outcome == "Tasks: 1,200 turned out to have ended, 3 given up as lost."
     open_window = in_words(BlindWindow(began_at=NOW, cause="of a later version"))
     assert (open_window.cause, open_window.seconds) == ("of a later version", None)
+    gap = BlindWindow(began_at=NOW, cause="dropped", source="w1@host|123|0a1b2c3d")
+    assert in_words(gap).source == "w1@host, process 123"
+
+
+def test_every_cause_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data-quality.md").read_text()
+
+    assert not [cause for cause in CAUSES if f"| `{cause}` |" not in text]
 
 
 def test_the_page_needs_no_script(client: httpx.Client) -> None:

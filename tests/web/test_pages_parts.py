@@ -215,7 +215,8 @@ async def test_a_view_that_nobody_watches_is_dropped(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_page_that_cannot_be_read_is_as_it_was() -> None:
-    recall = Recall(kept=2)
+    reason = ""
+    recall = Recall(lambda: reason, kept=2)
 
     async def read() -> str:
         return "now"
@@ -232,6 +233,10 @@ async def test_a_page_that_cannot_be_read_is_as_it_was() -> None:
         await recall(key, read)
     with pytest.raises(StoreUnavailable):
         await recall("a", away)
+    reason = "no answer for a while"
+    assert (await recall("d", read))[1] is not None, "nobody waits for it"
+    with pytest.raises(StoreUnavailable, match="no answer for a while"):
+        await recall("e", read)
 
 
 async def test_assets_are_kept_for_ever_under_the_hash_of_their_content() -> None:

@@ -76,6 +76,7 @@ def test_every_process_says_that_it_is_there_and_one_leads(client: httpx.Client)
 
     assert [replica["role"] for replica in replicas if replica["leads"]] == ["recorder"]
     assert {replica["role"] for replica in replicas} == {"recorder", "web"}
+    assert eventually(lambda: stats(client)["recorder"]["token"]) >= 1
 
 
 def test_prometheus_reads_how_well_all_is_known(client: httpx.Client) -> None:

@@ -73,5 +73,5 @@ def test_every_page_is_as_it_was_and_says_so_while_the_store_is_away(
         postgres.start()
         eventually(own.ready)
         for path in pages:
-            eventually(lambda path=path: "is as it was" not in client.get(path).text)  # type: ignore[misc]
+            eventually(lambda path=path: "What stands here" not in client.get(path).text)  # type: ignore[misc]
         assert client.get("/ui/tasks/never-shown").status_code == 404

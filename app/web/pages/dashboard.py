@@ -32,7 +32,7 @@ class Dashboard:
         self.render = Templates(assets)
         self.shell = Shell(umbel, self.render)
         self.views = LiveViews(umbel.tail, self.shell)
-        self.recall = Recall()
+        self.recall = Recall(self.shell.away)
         self._rows: OrderedDict[int, Markup] = OrderedDict()
         umbel.streams.on_close(self.views.close)
 
@@ -55,14 +55,18 @@ class Dashboard:
         *,
         status: int = 200,
         as_of: float | None = None,
+        recalled: bool = True,
         **context: object,
     ) -> Response:
         """A whole page, with the live parts of `view` as they are now.
 
         Where they can't be had it is the page as it was, and says so; `as_of` is when that was
         of something else that the page shows. Raises Unavailable where it was never shown.
+        Not `recalled` is a view that tells by itself what is away.
         """
-        _, (fragments, shown_at) = await asyncio.gather(self.shell.refresh(), self._fragments(view))
+        _, (fragments, shown_at) = await asyncio.gather(
+            self.shell.refresh(), self._fragments(view, recalled)
+        )
         oldest = min((at for at in (as_of, shown_at) if at is not None), default=None)
         body = self.render(
             template,
@@ -79,8 +83,12 @@ class Dashboard:
         headers = {"Cache-Control": "no-store"}
         return Response(data, status, headers, media_type="text/html; charset=utf-8")
 
-    async def _fragments(self, view: View | None) -> tuple[Fragments, float | None]:
-        return ({}, None) if view is None else await self.recall(view.key, view.fragments)
+    async def _fragments(self, view: View | None, recalled: bool) -> tuple[Fragments, float | None]:
+        if view is None:
+            return {}, None
+        if not recalled:
+            return await view.fragments(), None
+        return await self.recall(view.key, view.fragments)
 
 
 def dashboard_of(request: Request) -> Dashboard:

@@ -26,9 +26,9 @@ CAUSES = {
     "restarted": "Redis was restarted.",
     "overload": "Events came faster than they could be kept.",
     "dropped": "A process could not write down all its events.",
+    "withheld": "A process published events that it could not write into the stream.",
     "trimmed": "The stream was cut before it had been read.",
     "forgotten": "Redis no longer had the stream at the place that was read last.",
-    "paused": "The recorder stood still.",
 }
 """What the causes of blind windows mean; one that is not here is shown as it is."""
 STORE_PATIENCE = 2.5
@@ -92,7 +92,7 @@ async def read_page(dashboard: Dashboard) -> QualityPage:
     known: Known | None = None
     with suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout(STORE_PATIENCE):
-            known = await umbel.quality.read()
+            known = None if dashboard.shell.away() else await umbel.quality.read()
     sections = (
         figures.hearing(health, status),
         figures.dropping(health, status),
@@ -119,11 +119,18 @@ def in_words(window: BlindWindow) -> Window:
     return Window(
         window=window,
         cause=CAUSES.get(window.cause, window.cause),
-        source=SOURCES.get(window.source, window.source),
+        source=SOURCES.get(window.source) or _producer(window.source),
         seconds=None if ended is None else max(0.0, ended - window.began_at),
         healed_after=None if healed is None else max(0.0, healed - (ended or window.began_at)),
         outcome=_outcome(window),
     )
+
+
+def _producer(source: str) -> str:
+    """`w1@host|123|0a1b2c3d` as people say it."""
+    host, _, process = source.partition("|")
+    pid = process.partition("|")[0]
+    return f"{host}, process {pid}" if pid else host
 
 
 def _outcome(window: BlindWindow) -> str:
@@ -143,4 +150,5 @@ def _outcome(window: BlindWindow) -> str:
 async def show(request: Request) -> Response:
     """The page."""
     dashboard = dashboard_of(request)
-    return await dashboard.page(request, "quality/show.html", QualityView(dashboard))
+    view = QualityView(dashboard)
+    return await dashboard.page(request, "quality/show.html", view, recalled=False)

@@ -10,17 +10,21 @@ from app.domain.errors import StoreUnavailable, Unavailable
 
 KEPT = 200
 """Pages of which the last state is kept: some 50 KB each, so ten megabytes at most."""
-PATIENCE_SECONDS = 10.0
-"""After so long a person has given up; a store that takes longer is as good as away."""
+PATIENCE_SECONDS = 5.0
+"""A store that takes longer is as good as away; people stop waiting about then."""
 
 T = TypeVar("T")
 
 
 class Recall:
-    """Remembers the last answer to each reading, for when there is none."""
+    """Remembers the last answer to each reading, for when there is none.
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
+    `away` says why nothing can be read now, "" when it can: nobody waits for what is known not
+    to answer.
+    """
+
+    def __init__(self, away: Callable[[], str], kept: int = KEPT) -> None:
+        self._away, self._kept = away, kept
         self._answers: OrderedDict[str, tuple[float, object]] = OrderedDict()
 
     async def __call__(self, key: str, read: Callable[[], Awaitable[T]]) -> tuple[T, float | None]:
@@ -29,6 +33,8 @@ class Recall:
         Raises Unavailable where it never answered, and whatever else `read` raises.
         """
         try:
+            if reason := self._away():
+                raise StoreUnavailable(reason)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 answer = await read()
         except (Unavailable, TimeoutError) as error:

@@ -86,12 +86,19 @@ class Shell:
             if time.monotonic() - self._read_at < SECOND:
                 return
             try:
+                if reason := self.away():
+                    raise StoreUnavailable(reason)
                 self._whole = await self._umbel.reading(_read, self._umbel.db)
                 self._error = None
             except StoreUnavailable as error:
                 self._error = error
             self._read_at = time.monotonic()
             self.fragments = self._rendered()
+
+    def away(self) -> str:
+        """Why the store can't be read, once that is known; "" while it can."""
+        store = self._umbel.health.store
+        return store.reason if _is_away(store) else ""
 
     def as_of(self, at: float | None) -> Markup:
         """What a page says that is not as things are now but as they were; nothing for None."""

@@ -191,15 +191,15 @@ async def index(request: Request) -> Response:
     umbel = dashboard.umbel
     query = read_query(request.query_params.multi_items(), now)
 
-    async def read() -> tuple[Page, Suggestions]:
+    async def read() -> tuple[Page, Suggestions, float]:
         page = await umbel.reading(
             stored.page, umbel.db, query.filter, sort=query.sort, limit=ROWS, cursor=query.cursor
         )
-        return page, await umbel.reading(_suggest, dashboard)
+        return page, await umbel.reading(_suggest, dashboard), now
 
     key = query.address(cursor=query.cursor)
-    (page, suggestions), as_of = await dashboard.recall(key, read)
-    view = _view(dashboard, query, page, now)
+    (page, suggestions, read_at), as_of = await dashboard.recall(key, read)
+    view = _view(dashboard, query, page, read_at)
     return await dashboard.page(
         request,
         "tasks/index.html",
