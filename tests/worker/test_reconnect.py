@@ -90,6 +90,7 @@ def test_our_worker_goes_on_with_all_it_held(
         new = app.send_task("worker.tasks.add", (3, 4)).id
     for task_id in (new, running, waiting):
         eventually(lambda task_id=task_id: state(server, task_id) == "SUCCESS")  # type: ignore[misc]
+        eventually(lambda task_id=task_id: starts(worker, task_id))  # type: ignore[misc]
         assert starts(worker, task_id) == 1
     eventually(lambda: unacknowledged(server.url) == 0)
     assert worker.stop() == 0
@@ -110,6 +111,7 @@ def test_other_pools_go_on_too(
         new = app.send_task("worker.tasks.add", (3, 4)).id
     eventually(lambda: state(server, new) == "SUCCESS")
     eventually(lambda: unacknowledged(server.url) == 0)
+    eventually(lambda: starts(worker, running))
     assert starts(worker, running) == 1
 
 
@@ -125,4 +127,5 @@ def test_a_task_that_ends_while_redis_is_away_is_not_run_again(
     server.start()
     eventually(lambda: state(server, running) == "SUCCESS")
     eventually(lambda: unacknowledged(server.url) == 0)
+    eventually(lambda: starts(worker, running))
     assert starts(worker, running) == 1
