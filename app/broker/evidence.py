@@ -81,17 +81,19 @@ class Process:
 @dataclass(slots=True, kw_only=True)
 class Whereabouts:
     """What one look has seen. `read` says of each queue how much of it, `unacked` whether all
-    that is handed out was read; `processes` are the workers that answered, by name."""
+    that is handed out was read; `processes` are the workers that answered, by name. `guessed`: no
+    worker has said its visibility timeout, so Celery's own stands for it."""
 
     queued: dict[str, str] = field(default_factory=dict)
     read: dict[str, Read] = field(default_factory=dict)
     handed_out: dict[str, HandedOut] = field(default_factory=dict)
     unacked: bool = False
+    guessed: bool = False
     held: dict[str, TaskFound] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
 
 
-class Settings:
+class WorkerSettings:
     """The visibility timeout of each worker process, asked for once, and kept when it is gone."""
 
     def __init__(self) -> None:
@@ -118,19 +120,20 @@ class Settings:
                 timeout = read_visibility_timeout(said) or CELERY_VISIBILITY_TIMEOUT
                 self._asked[name] = processes[name].pid, timeout
 
-    def visibility_timeout(self, transport: Transport, online: Iterable[str]) -> float:
-        """The shortest, for any worker hands out again what is due by its own setting."""
+    def visibility_timeout(self, transport: Transport, online: Iterable[str]) -> float | None:
+        """The shortest, for any worker hands out again what is due by its own setting; None where
+        nobody has said it."""
         if transport.visibility_timeout is not None:
             return transport.visibility_timeout
         known = [self._asked[name][1] for name in online if name in self._asked]
         known = known or [timeout for _, timeout in self._asked.values()]
-        return min(known, default=CELERY_VISIBILITY_TIMEOUT)
+        return min(known, default=None)
 
 
 async def look(
     redis: Redis,
     transport: Transport,
-    settings: Settings,
+    settings: WorkerSettings,
     queues: Iterable[str],
     *,
     limit: int = QUEUE_LIMIT,
@@ -147,9 +150,10 @@ async def look(
     await _ask_workers(redis, transport, seen)
     await settings.learn(redis, transport, seen.processes)
     timeout = settings.visibility_timeout(transport, seen.processes)
+    seen.guessed = timeout is None
     for task_id, entry in seen.handed_out.items():
         if entry.delivered_at is not None:
-            due = entry.delivered_at + timeout
+            due = entry.delivered_at + (timeout or CELERY_VISIBILITY_TIMEOUT)
             found = replace(entry.found, redelivery_at=due)
             seen.handed_out[task_id] = entry._replace(redelivery_at=due, found=found)
     return seen
@@ -169,15 +173,17 @@ async def _read_queues(
             pages = _from_beginning(redis, key) if fits else _from_end(redis, key)
             if not fits:
                 seen.read[queue] = Read.NEXT
+            read = 0
             async for page in pages:
-                messages -= len(page)
+                read += len(page)
                 size -= sum(map(len, page))
                 seen.queued |= {found: queue for raw in page if (found := read_id(raw))}
-                if messages < -NEXT_LIMIT * len(queues) or size < 0:
+                if read > 2 * length + PAGE or size < 0:
                     # It grows as fast as it is read, or its messages are too large to be.
                     seen.read[queue] = Read.NOTHING
                     break
                 await asyncio.sleep(PAUSE_SECONDS)
+            messages -= read
 
 
 async def _lengths(

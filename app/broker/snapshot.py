@@ -82,11 +82,7 @@ async def _ask_catalog(
 async def find_waiting(
     redis: Redis, transport: Transport, queues: Iterable[str]
 ) -> list[TaskFound]:
-    """The tasks in these queues and those handed out and not acknowledged, WAITING_LIMIT in all.
-
-    Those that are handed out name no worker either: who holds them, workers say themselves.
-    Raises BrokerUnavailable.
-    """
+    """The tasks in these queues, WAITING_LIMIT in all. Raises BrokerUnavailable."""
     found: list[TaskFound] = []
     seen = 0
     with reading(transport.url):
@@ -96,7 +92,17 @@ async def find_waiting(
             seen += 1
             if task := read_queued(message, queue, time.time()):
                 found.append(task)
-        async for _, entry in unacked_entries(redis, transport, WAITING_LIMIT - seen):
+    return found
+
+
+async def find_handed_out(redis: Redis, transport: Transport) -> list[TaskFound]:
+    """The tasks that are handed out and not acknowledged, at most WAITING_LIMIT.
+
+    They name no worker: who has them, workers say themselves. Raises BrokerUnavailable.
+    """
+    found: list[TaskFound] = []
+    with reading(transport.url):
+        async for _, entry in unacked_entries(redis, transport, WAITING_LIMIT):
             if task := read_unacked(entry, time.time()):
                 found.append(task)
     return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 from redis.asyncio import Redis
 
-from app.broker.evidence import Settings, Whereabouts, look
+from app.broker.evidence import Whereabouts, WorkerSettings, look
 from app.broker.results import fetch_results
 from app.broker.transport import Transport
 from app.domain.events import Mark, TaskEvent, TaskFound, TaskLost
@@ -24,11 +24,11 @@ from app.store.unsettled import some
 
 SUSPECTS_LIMIT = 100_000
 """Tasks missed once that are looked for again; more are noticed again in a later round."""
+UNREAD_LIMIT = 1_000
+"""Queues that only old tasks name and that are read for them."""
 CAUGHT_UP_SECONDS = 5.0
 """For what was heard before a verdict to be believed first; else the task is looked for again."""
 CAUGHT_UP_POLL_SECONDS = 0.05
-STREAM_BEHIND_SECONDS = 2.0
-"""Of a durable stream that is read so late, the end of a task may be still unread."""
 NEXT_STEP_SECONDS = 1e-6
 """Between two steps of a story that are told together, so that they keep their order."""
 ENDS = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
@@ -81,7 +81,7 @@ class Inspector:
         self._keeper = keeper
         self._figures = figures
         self._patience = patience
-        self._settings = Settings()
+        self._settings = WorkerSettings()
         self.suspects: dict[str, tuple[Mark, float]] = {}
         self.doubtful: set[str] = set()
         self.orphans: dict[str, float] = {}
@@ -116,7 +116,7 @@ class Inspector:
                 lost += _lost(task, verdict, scene.seen, moment)
             elif verdict.kind in (Kind.FOUND, Kind.ORPHANED):
                 found += _found(task, verdict, scene.seen, moment)
-            if task.queue is not None and task.queue not in scene.seen.read:
+            if task.queue and task.queue not in scene.seen.read and len(self.unread) < UNREAD_LIMIT:
                 self.unread.add(task.queue)
         if found:
             await self._pipeline.tell(found)
@@ -140,16 +140,15 @@ class Inspector:
         tasks = {task.id: task for task in await self._keeper.insist(some, self._keeper.db, ids)}
         orphans = {}
         for task_id in ids:
-            entry = seen.handed_out[task_id]
-            task = tasks.get(task_id)
+            entry, task = seen.handed_out[task_id], tasks.get(task_id)
             young = entry.delivered_at is None or now - entry.delivered_at < self._patience.grace
+            again = scene.redelivery_at(task, entry)
             if (
-                entry.redelivery_at is None
-                or young
-                or scene.may_be_kept(task, entry, self._patience)
+                again is not None
+                and not young
+                and not scene.may_be_kept(task, entry, self._patience)
             ):
-                continue
-            orphans[entry.tag] = entry.redelivery_at
+                orphans[entry.tag] = again
         self.orphans = orphans
 
     def forget(self, task_ids: Iterable[str]) -> None:
@@ -197,7 +196,7 @@ class Inspector:
     async def _caught_up(self, moment: float) -> bool:
         """All that was heard until then is believed, and we hear still."""
         deadline = time.monotonic() + CAUGHT_UP_SECONDS
-        while self._pipeline.behind(moment) or self._figures.stream_lag > STREAM_BEHIND_SECONDS:
+        while self._pipeline.behind(moment):
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(CAUGHT_UP_POLL_SECONDS)

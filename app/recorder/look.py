@@ -16,7 +16,7 @@ from app.broker.control import sweep_replies
 from app.broker.ledger import find_all_submitted, find_sent
 from app.broker.queues import find_queue_names, measure_queues
 from app.broker.results import fetch_results, find_result_ids
-from app.broker.snapshot import Plain, ask_workers, find_waiting
+from app.broker.snapshot import Plain, ask_workers, find_handed_out, find_waiting
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
 from app.domain.events import Event, TaskFound, TaskSent
@@ -87,6 +87,9 @@ class Lookout:
         waiting = await find_waiting(self.redis, self._transport, sorted(queues))
         new += await self._count_new(waiting)
         await self._pipeline.tell(waiting)
+        unknown = await self._find_handed_out()
+        await self._pipeline.tell(unknown)
+        new += len(unknown)
         await self.measure()
         return (
             f"recalled {sent} tasks sent from here; asked workers ({len(workers)} answers),"
@@ -232,6 +235,11 @@ class Lookout:
             if found >= UNHEARD_LIMIT:
                 break
         return found, ends
+
+    async def _find_handed_out(self) -> list[TaskFound]:
+        """Messages of tasks never heard of; of known ones this says nothing, as it names nobody."""
+        found = {each.task_id: each for each in await find_handed_out(self.redis, self._transport)}
+        return [found[task_id] for task_id in await self._unknown(list(found))]
 
     async def _count_new(self, events: Sequence[Event]) -> int:
         ids = {event.task_id for event in events if type(event) is TaskFound}

@@ -125,8 +125,9 @@ class Pipeline:
 
     def behind(self, moment: float) -> bool:
         """Something that was heard until then is not believed yet."""
-        oldest = self._backlog.oldest_at
-        return oldest is not None and oldest <= moment
+        now, oldest = time.time(), self._backlog.oldest_at
+        lag = self._durable.lag(now) if self._durable else 0.0
+        return (oldest is not None and oldest <= moment) or (lag > 0.0 and now - lag <= moment)
 
     def note(self, window: BlindWindow) -> None:
         """Has a blind window kept."""

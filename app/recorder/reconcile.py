@@ -251,8 +251,9 @@ class Reconciler:
         healing = self._healing
         findings = healing.findings if healing else Findings()
         findings.unanswered.clear()
+        limit = QUEUE_LIMIT if healing else MESSAGES_A_ROUND
         ids = [*self._inspector.suspects, *self._inspector.doubtful]
-        scene = await self._inspector.look(await self._lookout.queue_names(), QUEUE_LIMIT)
+        scene = await self._inspector.look(await self._lookout.queue_names(), limit)
         for at in range(0, len(ids), AT_ONCE):
             some = await self._ask(unsettled.some, ids[at : at + AT_ONCE])
             await self._inspector.check(some, scene, findings)
@@ -362,8 +363,9 @@ class Reconciler:
 
     def _look_again(self) -> None:
         """After the grace, for those that were missed or could not be told."""
-        due = self._inspector.suspects or self._inspector.doubtful
-        if due and self._recheck_at is None:
+        # One who does not answer for longer is asked again in the rounds.
+        doubtful = self._inspector.doubtful if self._healing else ()
+        if (self._inspector.suspects or doubtful) and self._recheck_at is None:
             self._recheck_at = time.monotonic() + self._pace.patience.grace + AFTER_GRACE_SECONDS
 
     def _checked(self, unjudged: Counter[str]) -> None:

@@ -69,7 +69,7 @@ class Scene:
             held=None if held is None else held.worker,
             running=held is not None and held.running,
             queued=seen.queued.get(task.id),
-            redelivery_at=None if handed is None else handed.redelivery_at,
+            redelivery_at=None if handed is None else self.redelivery_at(task, handed),
             holder=holder,
             holder_since=since,
             keepers=handed is not None and self.has_keepers(handed),
@@ -107,6 +107,12 @@ class Scene:
             names = (worker.name for worker in readers if worker.name not in self.seen.processes)
             self._silent[queue] = tuple(sorted(names))
         return self._silent[queue]
+
+    def redelivery_at(self, task: Task | None, handed: HandedOut) -> float | None:
+        """When it is handed out again: no guess replaces what was known once."""
+        if self.seen.guessed and task is not None and task.redelivery_at is not None:
+            return task.redelivery_at
+        return handed.redelivery_at
 
     def has_keepers(self, handed: HandedOut) -> bool:
         """A worker that answered ran already when this was handed out, so it may have got it."""

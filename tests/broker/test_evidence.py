@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from app.broker import evidence
 from app.broker.connection import connect
-from app.broker.evidence import NEXT_LIMIT, PAGE, Settings, look
+from app.broker.evidence import NEXT_LIMIT, PAGE, WorkerSettings, look
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
 from app.domain.verdict import Read
@@ -72,7 +72,7 @@ async def test_waiting_tasks_are_found_in_every_list_of_their_queue(
     sent = {
         application.send_task("a.b", queue="mail", priority=priority).id for priority in (0, 3, 9)
     }
-    seen = await look(client, Transport.from_options(redis_url), Settings(), ["mail", "none"])
+    seen = await look(client, Transport.from_options(redis_url), WorkerSettings(), ["mail", "none"])
     assert seen.queued == dict.fromkeys(sent, "mail")
     assert seen.read == {"mail": Read.WHOLE, "none": Read.WHOLE}
     assert seen.unacked
@@ -84,7 +84,7 @@ async def test_what_is_handed_out_says_when_it_comes_again(client: Redis, redis_
     hand_out(redis_url, "t1", now - 50)
     with redis.Redis.from_url(redis_url) as sync:
         sync.hset("unacked", "no-time", json.dumps([json.loads(message("t2")), "", "celery"]))
-    seen = await look(client, Transport.from_options(redis_url), Settings(), [])
+    seen = await look(client, Transport.from_options(redis_url), WorkerSettings(), [])
     first = seen.handed_out["t1"]
     assert first.redelivery_at == pytest.approx(now - 100 + 3600, abs=1)
     assert first.found.redelivery_at == first.redelivery_at
@@ -105,7 +105,7 @@ async def test_our_own_setting_of_the_visibility_timeout_comes_first(
     started.append(worker)
     hand_out(redis_url, "t1", 1_000.0)
     plain = Transport.from_options(redis_url)
-    settings = Settings()
+    settings = WorkerSettings()
 
     async def asked() -> bool:
         seen = await look(client, plain, settings, [])
@@ -133,7 +133,7 @@ async def test_a_worker_says_what_it_holds_and_since_when_it_runs(
     started.append(start_stock_worker(redis_url, tmp_path / "w.log", "-c", "1", "-P", "threads"))
     runs = application.send_task("stock.sleep", (60,))
     held = application.send_task("stock.add", (1,))
-    transport, settings = Transport.from_options(redis_url), Settings()
+    transport, settings = Transport.from_options(redis_url), WorkerSettings()
 
     async def both() -> bool:
         seen = await look(client, transport, settings, ["celery"])
@@ -154,7 +154,9 @@ async def test_a_deep_queue_costs_two_pages_and_is_not_said_to_be_read(
     fill(redis_url, "mail", 3)
     with redis.Redis.from_url(redis_url) as sync:
         sync.config_resetstat()
-        seen = await look(client, Transport.from_options(redis_url), Settings(), ["celery", "mail"])
+        seen = await look(
+            client, Transport.from_options(redis_url), WorkerSettings(), ["celery", "mail"]
+        )
         calls = {
             name.removeprefix("cmdstat_"): said["calls"]
             for name, said in sync.info("commandstats").items()
@@ -171,7 +173,7 @@ async def test_a_queue_of_some_thousand_messages_is_read_whole(
     client: Redis, redis_url: str
 ) -> None:
     fill(redis_url, "celery", 4_000)
-    seen = await look(client, Transport.from_options(redis_url), Settings(), ["celery"])
+    seen = await look(client, Transport.from_options(redis_url), WorkerSettings(), ["celery"])
     assert len(seen.queued) == 4_000
     assert seen.read == {"celery": Read.WHOLE}
 
@@ -188,7 +190,7 @@ async def test_no_task_is_missed_in_a_queue_that_is_worked_on_while_it_is_read(
             sync.lpush("celery", *[message(f"new-{time.monotonic_ns()}") for _ in range(50)])
 
         monkeypatch.setattr(evidence.asyncio, "sleep", work)
-        seen = await look(client, Transport.from_options(redis_url), Settings(), ["celery"])
+        seen = await look(client, Transport.from_options(redis_url), WorkerSettings(), ["celery"])
         monkeypatch.undo()
         left = {json.loads(raw)["headers"]["id"] for raw in sync.lrange("celery", 0, -1)}
     assert {task_id for task_id in left if task_id.startswith("celery")} <= set(seen.queued)
@@ -204,7 +206,7 @@ async def test_more_handed_out_than_is_read_is_said(
             for number in range(2_000)
         }
         sync.hset("unacked", mapping=entries)
-    seen = await look(client, Transport.from_options(redis_url), Settings(), [])
+    seen = await look(client, Transport.from_options(redis_url), WorkerSettings(), [])
     assert not seen.unacked
     assert 200 <= len(seen.handed_out) < 1_000
 
@@ -214,7 +216,9 @@ async def test_strange_things_under_those_names_are_no_tasks(client: Redis, redi
         sync.set("celery", "text")
         sync.set("unacked", "text")
         sync.rpush("mail", b"\xff", b"null", b"[]", b'{"headers": {"id": 5}}', message("t1"))
-    seen = await look(client, Transport.from_options(redis_url), Settings(), ["celery", "mail"])
+    seen = await look(
+        client, Transport.from_options(redis_url), WorkerSettings(), ["celery", "mail"]
+    )
     assert seen.queued == {"t1": "mail"}
     assert not seen.unacked
 
@@ -226,7 +230,7 @@ async def test_a_look_leaves_every_byte_as_it_was(
     application.close()
     hand_out(redis_url, "old", time.time() - 86_400)
     before = contents(redis_url)
-    await look(client, Transport.from_options(redis_url), Settings(), ["celery"])
+    await look(client, Transport.from_options(redis_url), WorkerSettings(), ["celery"])
     assert contents(redis_url) == before
 
 
@@ -235,5 +239,5 @@ async def test_a_broker_that_is_gone_is_said(tmp_path: Path) -> None:
     client, transport = connect(server.url), Transport.from_options(server.url)
     server.stop()
     with pytest.raises(BrokerUnavailable):
-        await look(client, transport, Settings(), ["celery"])
+        await look(client, transport, WorkerSettings(), ["celery"])
     await client.aclose()

@@ -14,7 +14,7 @@ from app.broker.answers import read_held, read_reports, short_pool
 from app.broker.connection import connect
 from app.broker.queues import UNACKED_LIMIT, find_queue_names, measure_queues
 from app.broker.results import fetch_results
-from app.broker.snapshot import WAITING_LIMIT, Plain, ask_workers, find_waiting
+from app.broker.snapshot import WAITING_LIMIT, Plain, ask_workers, find_handed_out, find_waiting
 from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
 from app.domain.events import TaskFound, WorkerReported
@@ -188,7 +188,7 @@ async def test_handed_out_messages_are_counted_by_queue_and_found(
     eventually(lambda: all(one.id in stock_worker.output() for one in later))
     (measured,) = await measure_queues(client, transport, ["celery"])
     assert (measured.unacked, sum(depth for _, depth in measured.depths)) == (3, 0)
-    found = await find_waiting(client, transport, ["celery"])
+    found = await find_handed_out(client, transport)
     assert {one.task_id for one in found} == {one.id for one in later}
     assert await find_queue_names(client, transport) == {"celery"}
 
@@ -241,6 +241,7 @@ async def test_hostile_messages_are_passed_over(client: Redis, redis_url: str) -
     await client.rpush("mail", *HOSTILE, odd)
     await client.set("celery", "not a list")
     await client.hset("unacked", mapping={f"{n}": value for n, value in enumerate(HOSTILE)})
+    assert await find_handed_out(client, transport) == []
     found = await find_waiting(client, transport, ["celery", "mail"])
     assert [(one.task_id, one.name, one.args) for one in found] == [("p", "<b>�", None)]
     celery, mail = await measure_queues(client, transport, ["celery", "mail"])
@@ -249,7 +250,7 @@ async def test_hostile_messages_are_passed_over(client: Redis, redis_url: str) -
     assert mail.head_ids == ("p",)
     await client.delete("unacked")
     await client.set("unacked", "not a hash")
-    assert await find_waiting(client, transport, ["celery"]) == []
+    assert await find_handed_out(client, transport) == []
     assert (await measure_queues(client, transport, ["mail"]))[0].unacked == 0
 
 
@@ -298,6 +299,7 @@ async def test_a_full_look_leaves_every_byte_on_the_broker_as_it_was(
     await ask_workers(client, transport)
     queues = sorted(await find_queue_names(client, transport))
     await find_waiting(client, transport, queues)
+    await find_handed_out(client, transport)
     await measure_queues(client, transport, queues)
     await fetch_results(client, transport, ["t1"])
     assert contents(redis_url) == before
@@ -310,6 +312,7 @@ async def test_a_broker_that_is_gone_is_said_by_each(tmp_path: Path) -> None:
     for look in (
         ask_workers(client, transport),
         find_waiting(client, transport, ["celery"]),
+        find_handed_out(client, transport),
         measure_queues(client, transport, ["celery"]),
         find_queue_names(client, transport),
         fetch_results(client, transport, ["t1"]),

@@ -17,7 +17,7 @@ from celery import Celery
 from app.broker.celery_client import celery_client
 from app.broker.connection import connect
 from app.broker.control import ask, broadcast, ping, sweep_replies
-from app.broker.evidence import Settings, look
+from app.broker.evidence import WorkerSettings, look
 from app.broker.ledger import find_submitted
 from app.broker.message import Submission
 from app.broker.publish import Publisher
@@ -67,7 +67,7 @@ async def use_celery(transport: Transport) -> None:
 
 async def look_for_tasks(transport: Transport) -> None:
     client = connect(transport.url)
-    seen = await look(client, transport, Settings(), ["celery", "q"])
+    seen = await look(client, transport, WorkerSettings(), ["celery", "q"])
     assert "theirs" not in seen.queued
     await client.connection_pool.disconnect()
 
