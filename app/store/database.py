@@ -14,6 +14,9 @@ from app.store.migrations import HEAD
 
 __all__ = ["FILE_NAME", "Database"]
 
+_OURS = (exc.IntegrityError, exc.ProgrammingError, exc.InterfaceError, exc.DataError)
+"""What is wrong with what was asked, and not with the database."""
+
 Door = postgres.Door | sqlite.Door
 
 
@@ -153,7 +156,7 @@ class Database:
                 f"{self.place} has no connection free; too much is read at once."
             ) from None
         except exc.DBAPIError as error:
-            if isinstance(error, exc.IntegrityError | exc.ProgrammingError | exc.InterfaceError):
+            if isinstance(error, _OURS) and not error.connection_invalidated:
                 raise
             raise StoreUnavailable(str(self._door.refusal(error))) from error
 
