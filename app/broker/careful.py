@@ -41,9 +41,7 @@ def read_message(payload: bytes, heard_at: float, reasons: Counter[str]) -> Iter
     yield from read_events(found if isinstance(found, list) else [found], heard_at, reasons)
 
 
-def read_events(
-    given: Iterable[object], heard_at: float, reasons: Counter[str]
-) -> Iterator[Event]:
+def read_events(given: Iterable[object], heard_at: float, reasons: Counter[str]) -> Iterator[Event]:
     """The decoded events that can be understood; the rest counted in `reasons`."""
     for one in given:
         try:
