@@ -122,7 +122,7 @@ def test_pages_render_without_scripts(browser: Browser, site: Site) -> None:
         for path in ("/", "/ui/tasks", "/ui/workers", "/ui/queues", f"/ui/tasks/{task}"):
             page.goto(site.url + path)
             expect(page.locator("main")).not_to_be_empty()
-            expect(page.locator("nav.sections a")).to_have_count(5)
+            expect(page.locator("nav.sections a")).to_have_count(6)
         page.goto(site.url + "/ui/submit?name=worker.tasks.add")
         page.get_by_label("x", exact=True).fill("40")
         page.get_by_label("y", exact=True).fill("2")
