@@ -12,7 +12,7 @@ from sqlalchemy import (
     Text,
 )
 
-from app.domain.tasks import ENDED, TaskState
+from app.domain.tasks import TaskState
 
 metadata = MetaData()
 
@@ -35,7 +35,6 @@ STATE_CODES = {
 """States as they stand in the tables: one byte in the row and in each of four indexes. They
 never change their meaning; a new state takes the next number."""
 STATES = {code: state for state, code in STATE_CODES.items()}
-OPEN_CODES = tuple(code for state, code in STATE_CODES.items() if state not in ENDED)
 
 labels = Table(
     "labels",

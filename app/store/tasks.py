@@ -1,8 +1,6 @@
-"""Tasks read from the store: one, some, a page, those that have not ended."""
+"""Tasks read from the store: one, some, a page."""
 
 from collections.abc import Sequence
-
-from sqlalchemy import select, union_all
 
 from app.domain.tasks import Task
 from app.store.bulk import LOOKED_UP, look_up
@@ -10,7 +8,7 @@ from app.store.database import Database
 from app.store.labels import Kind, suggest
 from app.store.pages import MAX_PAGE, Page, count_newer, page
 from app.store.rollups import counts
-from app.store.schema import OPEN_CODES, tasks
+from app.store.schema import tasks
 from app.store.selects import SUMMARIES, WHOLE, read_summaries, read_whole
 
 __all__ = [
@@ -22,7 +20,6 @@ __all__ = [
     "get",
     "get_many",
     "names",
-    "open_tasks",
     "page",
     "queues",
     "retries_of",
@@ -61,26 +58,6 @@ def retries_of(db: Database, task_id: str, limit: int = 100) -> list[Task]:
     query = SUMMARIES.where(tasks.c.retry_of == task_id).order_by(tasks.c.seq).limit(limit)
     with db.reading() as connection:
         return read_summaries(connection, query)
-
-
-def open_tasks(db: Database, limit: int = 1_000, after: int | None = None) -> list[Task]:
-    """Tasks that have not ended, whole, from the oldest on; `after` is the seq of the last seen."""
-    start = -1 if after is None else after
-    parts = [
-        select(
-            select(tasks.c.seq)
-            .where(tasks.c.state == code, tasks.c.seq > start)
-            .order_by(tasks.c.seq)
-            .limit(limit)
-            .subquery()
-        )
-        for code in OPEN_CODES
-    ]
-    places = union_all(*parts).subquery()
-    wanted = select(places.c.seq).order_by(places.c.seq).limit(limit)
-    query = WHOLE.where(tasks.c.seq.in_(wanted)).order_by(tasks.c.seq)
-    with db.reading() as connection:
-        return read_whole(connection, query)
 
 
 def names(db: Database, begins: str = "", limit: int = 50) -> list[str]:

@@ -19,10 +19,10 @@ from app.store.tasks import (
     counts,
     get,
     names,
-    open_tasks,
     page,
     retries_of,
 )
+from app.store.unsettled import in_states, known, lost_since, some, without_value
 from app.store.writer import Batch, commit
 from tests.store.samples import NOON, sample
 
@@ -120,7 +120,11 @@ def test_other_reads_use_an_index(stored: Database) -> None:
         count_newer(stored, TaskFilter(), 5)
         children(stored, "a")
         retries_of(stored, "a")
-        open_tasks(stored)
+        in_states(stored, [TaskState.PENDING, TaskState.STARTED], 5)
+        lost_since(stored, NOON, 5)
+        some(stored, ["a", "b"])
+        known(stored, ["a", "b"])
+        without_value(stored, NOON, NOON + 60, 5)
         counts(stored)
         names(stored, "shop")
         rollups.series(stored, NOON, NOON + 60)

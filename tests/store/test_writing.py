@@ -16,7 +16,7 @@ from app.store.announcements import Announcement
 from app.store.audit import AuditEntry
 from app.store.blind_windows import BlindWindow
 from app.store.database import Database
-from app.store.tasks import children, counts, get, get_many, open_tasks, page, retries_of
+from app.store.tasks import children, counts, get, get_many, page, retries_of
 from app.store.writer import Batch, commit
 from tests.store.checks import check_texts
 from tests.store.samples import any_task, sample
@@ -163,18 +163,6 @@ def test_children_and_retries_are_found_from_their_origin(db: Database) -> None:
     commit(db, Batch(tasks=[again, child, first]))
     assert [task.id for task in children(db, "first")] == ["child"]
     assert [task.id for task in retries_of(db, "first")] == ["again"]
-
-
-def test_open_tasks_come_oldest_first_and_whole(db: Database) -> None:
-    many = [sample(number) for number in range(300)]
-    commit(db, Batch(tasks=many))
-    expected = [task for task in many if not task.state.ended]
-    found: list[Task] = []
-    after = None
-    while got := open_tasks(db, limit=7, after=after):
-        found += got
-        after = got[-1].seq
-    assert found == expected
 
 
 def test_workers_and_queues_are_read_back_as_they_were(db: Database) -> None:
