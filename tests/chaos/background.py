@@ -54,4 +54,4 @@ async def _settle() -> None:
         for task in others:
             task.cancel()
         await asyncio.wait(others, timeout=0.2)
-    await asyncio.sleep(0)  # transports that were closed meanwhile end with the next round
+    await asyncio.sleep(0.05)  # transports that were closed meanwhile end with the next rounds

@@ -56,19 +56,21 @@ class Proxy:
             _reset(writer)
 
     async def _connected(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
-        await self._flowing.wait()
+        self._writers.add(near_out)
         try:
+            await self._flowing.wait()
             far, far_out = await asyncio.open_connection("127.0.0.1", self._target)
+            self._writers.add(far_out)
+            try:
+                await asyncio.gather(self._pump(near, far_out), self._pump(far, near_out))
+            finally:
+                self._writers.discard(far_out)
+                far_out.close()
         except OSError:
             _reset(near_out)
-            return
-        self._writers |= {near_out, far_out}
-        try:
-            await asyncio.gather(self._pump(near, far_out), self._pump(far, near_out))
         finally:
-            self._writers -= {near_out, far_out}
-            for writer in (near_out, far_out):
-                writer.close()
+            self._writers.discard(near_out)
+            near_out.close()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -192,33 +192,38 @@ def judge(
 
     Everything up to `end` has to be there.
     """
-    seen: set[str] = set()
+    seen: set[str] = set()  # since the last reset, after which everything is read anew
+    had: set[str] = set()
     doubled, disordered = [], []
     excused: list[tuple[Id, Id]] = []
     at: Id | None = None
     began: Id | None = None
+    told_at: Id | None = None
     for frame in tape.frames:
+        if frame.event == "reset":
+            told_at, seen = at or (0, 0), set()
         if not frame.id:
             continue
         here = order(frame.id)
         began = began or here
-        if frame.event == "reset":
-            excused.append((at or here, here))
-        elif frame.event == "heartbeat":
-            if at is not None and here < at:
-                disordered.append(frame.id)
-        else:
+        if told_at is not None:
+            excused.append((told_at, here))
+            told_at = at = None
+        if frame.event not in ("heartbeat", "reset"):
             if frame.id in seen:
                 doubled.append(frame.id)
             elif at is not None and here <= at:
                 disordered.append(frame.id)
             seen.add(frame.id)
+            had.add(frame.id)
+        elif at is not None and here < at:
+            disordered.append(frame.id)
         at = here
     missed = [
         feed_id
         for feed_id, kind in archive.items()
         if began is None or began < order(feed_id) <= end
-        if kind != "reset" and feed_id not in seen
+        if kind != "reset" and feed_id not in had
         if not any(first < order(feed_id) <= last for first, last in excused)
     ]
     resets = tape.resets

@@ -145,7 +145,9 @@ def test_the_proxy_passes_on_cuts_freezes_and_mends() -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", proxy.port), 5)
         proxy.mend()
-        socket.create_connection(("127.0.0.1", proxy.port), 5).close()
+        with socket.create_connection(("127.0.0.1", proxy.port), 5) as plug:
+            plug.sendall(b"three")
+            assert plug.recv(10) == b"three"
     finally:
         proxy.close()
         target.close()
