@@ -72,7 +72,8 @@ class HandedOut(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A worker that has said all that it holds. `began_at` is by our clock."""
+    """A worker that has said all that it holds. `began_at` is by our clock, and at most half a
+    second later than it was: workers round."""
 
     pid: int | None
     began_at: float | None
@@ -280,6 +281,7 @@ async def _ask_workers(redis: Redis, transport: Transport, seen: Whereabouts) ->
     async def answers(method: str) -> dict[str, Json]:
         return await ask(redis, transport, method, {})
 
+    asked_at = time.time()
     stats, active, reserved, scheduled = await asyncio.gather(
         answers("stats"), answers("active"), answers("reserved"), answers("scheduled")
     )
@@ -292,5 +294,5 @@ async def _ask_workers(redis: Redis, transport: Transport, seen: Whereabouts) ->
         held = [each.get(worker) for each in (active, reserved, scheduled)]
         if all(each is not None and not holds_more(each) for each in held):
             uptime = read_uptime(said)
-            began_at = None if uptime is None else now - uptime
+            began_at = None if uptime is None else asked_at - uptime
             seen.processes[worker] = Process(read_pid(said), began_at)

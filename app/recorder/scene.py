@@ -9,8 +9,8 @@ from app.domain.workers import Worker, WorkerState
 from app.recorder.fleet import Fleet
 from app.store.blind_windows import BlindWindow
 
-START_SECONDS = 2.0
-"""A process says since when it runs in whole seconds, and takes no task in its first."""
+ROUNDED_SECONDS = 0.5
+"""A process says since when it runs in whole seconds."""
 SPANS_LIMIT = 100
 """Blind windows remembered, to say in which of them an end can have gone unheard."""
 FORGETFUL = frozenset({"restarted", "forgotten"})
@@ -122,7 +122,7 @@ class Scene:
             began = [process.began_at or 0.0 for process in processes if process is not None]
             self._eldest[queue] = min(began, default=None)
         eldest = self._eldest[queue]
-        return eldest is not None and eldest <= (handed.delivered_at or 0.0) + START_SECONDS
+        return eldest is not None and eldest - ROUNDED_SECONDS <= (handed.delivered_at or 0.0)
 
     def may_be_kept(self, task: Task | None, handed: HandedOut, patience: Patience) -> bool:
         """Somebody may have this message that is handed out, though nobody says so."""
@@ -152,4 +152,4 @@ def _took_before(task: Task, worker: Worker | None, process: Process) -> bool:
     took = max(task.received_at or 0.0, task.started_at or 0.0)
     skew = (worker.skew if worker else None) or 0.0
     began = process.began_at
-    return began is not None and 0.0 < took - skew < began - START_SECONDS
+    return began is not None and 0.0 < took - skew < began - ROUNDED_SECONDS
