@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -36,6 +37,9 @@ DESCRIPTION = "The live control plane for Celery: every task as it happens."
 
 CANCEL_AGAIN = 0.2
 """Seconds after which a task that was cancelled and goes on is cancelled again."""
+
+BEGIN_AGAIN = 1.0
+"""Seconds before work that an error has ended is begun anew: one that stays costs little."""
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +110,11 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
         db=db, publisher=publisher, broker=broker, transport=transport, run=reading
     )
     for name, work in (
-        ("tail", tail.run()),
-        ("replica", stay_registered(feed, this_process("web"))),
-        ("news", news.run()),
-        ("streams", streams.run(tail)),
-        ("health", health.run()),
+        ("tail", tail.run),
+        ("replica", partial(stay_registered, feed, this_process("web"))),
+        ("news", news.run),
+        ("streams", partial(streams.run, tail)),
+        ("health", health.run),
     ):
         await stack.enter_async_context(running(name, work))
     return Umbel(
@@ -143,10 +147,9 @@ async def _open_store(url: str) -> Database:
 
 
 @asynccontextmanager
-async def running(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs `work` beside the block and cancels it after; a failure is logged when it happens."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_log_failure)
+async def running(name: str, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Has `work` done beside the block, and cancels it after."""
+    task = asyncio.create_task(_keep_running(name, work), name=name)
     try:
         yield
     finally:
@@ -156,6 +159,11 @@ async def running(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[N
             await asyncio.wait({task}, timeout=CANCEL_AGAIN)
 
 
-def _log_failure(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("%s stopped by an error", task.get_name(), exc_info=error)
+async def _keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Does it, and begins anew after an error that nobody foresaw: pages and streams need it."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.critical("%s stopped by an error; it begins anew", name, exc_info=True)
+            await asyncio.sleep(BEGIN_AGAIN)

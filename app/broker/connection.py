@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from app.broker.transport import redis_url, safe_url
 from app.domain.errors import BrokerUnavailable
+from app.resets import tell_resets
 
 TIMEOUT = 2.0
 """Seconds for connecting and for each answer; people are told within it that Redis is gone."""
@@ -23,17 +24,16 @@ def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
     It connects when first used. Its errors are redis-py's: wrap its use in `reading`.
     """
     # from_pool: closing the client closes its connections, which Redis(connection_pool=) doesn't.
-    return Redis.from_pool(
-        ConnectionPool.from_url(
-            redis_url(url),
-            protocol=2,
-            max_connections=MAX_CONNECTIONS,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=False,
-        )
+    pool = ConnectionPool.from_url(
+        redis_url(url),
+        protocol=2,
+        max_connections=MAX_CONNECTIONS,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=False,
     )
+    return Redis.from_pool(tell_resets(pool))
 
 
 @contextmanager

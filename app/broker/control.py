@@ -11,10 +11,12 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from app.broker.connection import reading
 from app.broker.transport import Transport
@@ -189,6 +191,11 @@ class _Question:
         return True
 
     async def _clean_up(self, complete: bool) -> None:
+        # Names that stay because Redis is away are swept up later.
+        with suppress(RedisError, OSError, EOFError):
+            await self._remove(complete)
+
+    async def _remove(self, complete: bool) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.srem(_binding_key(self._transport), self._member)
             if complete:

@@ -22,6 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from app.broker.connection import TIMEOUT, reading
 from app.broker.transport import Transport, redis_url, same_server
 from app.domain.errors import BrokerUnavailable
+from app.resets import tell_resets
 
 READ_LIMIT = 2000
 """Messages of one read: about 3,000 events, some 20 ms of work, so other tasks get a turn."""
@@ -149,6 +150,7 @@ class _Line:
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),
         )
+        tell_resets(pool)
         self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         self._pinging: asyncio.Task[None] | None = None
         self._reading = False

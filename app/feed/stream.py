@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from app.domain.errors import FeedUnavailable
 from app.feed.changes import Change, Kind
+from app.resets import tell_resets
 
 STREAM = "umbel:feed"
 ANSWER_SECONDS = 3.0
@@ -21,13 +22,15 @@ Entry = tuple[bytes, dict[bytes, bytes]]
 
 def connect_feed(url: str) -> "Redis":
     """A client for the feed's Redis. Connects when first used."""
-    return Redis.from_url(
+    redis = Redis.from_url(
         url,
         protocol=2,  # measured: decodes half as costly again as RESP3 in redis-py
         decode_responses=False,
         socket_timeout=ANSWER_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,
     )
+    tell_resets(redis.connection_pool)
+    return redis
 
 
 @asynccontextmanager
