@@ -166,12 +166,8 @@ class Trial:
         lost = absent + verdict.lost_changes(judgements)
         doubled = verdict.doubled_changes(judgements)
         ran = verdict.wrong_runs(sent, truth.runs, self._fault.redelivers)
-        unsettled = {
-            each.id: f"not settled ({watched.facts[each.id].why}), shown {_state(watched, each.id)}"
-            for each in sent
-            if each.id in watched.facts and not watched.facts[each.id].final
-        }
-        wrong = watched.wrong | unsettled
+        waiting = [each for each in sent if not watched.facts[each.id].final]
+        wrong = watched.wrong | verdict.mistakes(waiting, watched.facts, watched.shown)
         names = {each.id: f"{each.kind} by {each.way}" for each in sent}
         said = [f"{names[task_id]} {task_id}: {what}" for task_id, what in wrong.items()]
         slow = sorted(watched.slowest.items(), key=lambda each: each[1][0], reverse=True)
@@ -189,6 +185,7 @@ class Trial:
             unknowable=verdict.count_unknowable(watched.facts, watched.shown),
             whole=round(verdict.share_of_whole(watched.shown), 4),
             resets=max(each.resets for each in judgements),
+            waiting=len(waiting),
             measured=scene.measured,
             details=[
                 *said[: verdict.DETAILS],
@@ -215,8 +212,3 @@ class Trial:
         with suppress(AssertionError):  # what is missing then, is missed
             eventually(at_the_end, 20.0)
         return [judge(each.tape, archive.kinds, watched.shown, end) for each in self.readers]
-
-
-def _state(watched: Watched, task_id: str) -> str:
-    task = watched.shown.get(task_id)
-    return task["state"] if task else "not at all"

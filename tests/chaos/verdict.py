@@ -27,6 +27,7 @@ class Verdict:
     unsaid. `doubled`: changes sent to a subscriber twice or out of order. `ran_wrongly`: runs of
     refused and revoked tasks, and second runs that no redelivery explains. `unknowable`: LOST, as
     nothing is left to tell. `whole`: share of ended tasks whose start and end are both known.
+    `waiting`: tasks that wait still, rightly shown so.
     `details` and `slowest`: examples, of what is wrong and of what was so for the longest time.
     """
 
@@ -43,6 +44,7 @@ class Verdict:
     unknowable: int
     whole: float
     resets: int
+    waiting: int
     measured: dict[str, float] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
     slowest: list[str] = field(default_factory=list)
