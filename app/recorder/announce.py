@@ -85,17 +85,19 @@ class Announcer:
 
     async def _announce_some(self) -> None:
         together: list[Change] = []
-        packs = 0
+        packs: list[list[Change]] = []
         for pack in self._waiting:
             if packs and len(together) + len(pack) > TOGETHER:
                 break
             together += pack
-            packs += 1
+            packs.append(pack)
         if together and not await self.feed.announce(together):
             log.warning("readers are told to read anew", reason="the feed has a gap")
             self.gap = True
-        for _ in range(min(packs, len(self._waiting))):
-            self._bytes -= _size(self._waiting.popleft())
+        for pack in packs:
+            # Meanwhile all that waited can have been too much: then others stand there now.
+            if self._waiting and self._waiting[0] is pack:
+                self._bytes -= _size(self._waiting.popleft())
         if not self._waiting:
             self._woken.clear()
             self._idle.set()

@@ -41,6 +41,7 @@ MEASURE_SECONDS = 10.0
 """Between two looks at its size; whoever writes looks after every 1 MiB as well."""
 UNREAD_BYTES = 1.25
 """Times EVENTS_BYTES: above it unread entries go too, for the broker's memory comes first."""
+NOT_YET = "the durable events were not read yet"
 TRIMMED, FORGOTTEN = "trimmed", "forgotten"
 """Causes of blind windows: it grew too large before we read it; Redis has lost it."""
 
@@ -86,7 +87,7 @@ class Durable:
         self.key = key
         self.producers = producers
         self.position = position or BEGINNING
-        self.failing = "the durable events were not read yet"
+        self.failing = NOT_YET
         self.on_news: Callable[[], None] = lambda: None
         self.on_gap: Callable[[BlindWindow], None] = lambda _: None
         self._redis = redis
@@ -118,6 +119,13 @@ class Durable:
         oldest = self._waiting.entries[0].heard_at if self._waiting.entries else None
         first = self._taken_from if self._taken_from is not None else oldest
         return 0.0 if first is None else max(0.0, now - first)
+
+    def unread(self, moment: float) -> bool:
+        """Something can have been written until then that was not read yet. Not so while the
+        stream can't be read at all: then what is published is heard."""
+        if self.failing:
+            return self.failing == NOT_YET
+        return self._followed_at < moment
 
     def take(self, limit: int) -> tuple[list[Entry], str]:
         """Entries in order, and the position that they were read up to."""

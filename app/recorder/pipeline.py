@@ -126,8 +126,12 @@ class Pipeline:
     def behind(self, moment: float) -> bool:
         """Something that was heard until then is not believed yet."""
         now, oldest = time.time(), self._backlog.oldest_at
-        lag = self._durable.lag(now) if self._durable else 0.0
-        return (oldest is not None and oldest <= moment) or (lag > 0.0 and now - lag <= moment)
+        if oldest is not None and oldest <= moment:
+            return True
+        if self._durable is None:
+            return False
+        lag = self._durable.lag(now)
+        return (lag > 0.0 and now - lag <= moment) or self._durable.unread(moment)
 
     def note(self, window: BlindWindow) -> None:
         """Has a blind window kept."""
@@ -354,11 +358,16 @@ class Pipeline:
 
     async def _commit(self, batch: Batch) -> None:
         """Steps 4 and 5."""
+        gap = self._announcer.gap
         changes = self._changes(batch)
         if changes:
             batch.announcement = pack(changes)
         if changes or batch.blind_windows or batch.tallies or batch.positions:
-            await self._keeper.keep(batch)
+            try:
+                await self._keeper.keep(batch)
+            except Exception:
+                self._announcer.gap |= gap  # nobody was told of it
+                raise
         if changes:
             self._announcer.add(changes)
         if batch.positions:

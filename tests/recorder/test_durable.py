@@ -9,6 +9,9 @@ import pytest
 
 from app.domain.tasks import TaskState
 from app.domain.workers import WorkerState
+from app.feed.stream import connect_feed
+from app.recorder.durable import Durable
+from app.recorder.producers import Producers
 from app.store import blind_windows, positions, producers, rollups, workers
 from app.store.blind_windows import STREAM, BlindWindow
 from tests.recorder.streaming import KEY, Producing, heartbeat
@@ -367,3 +370,19 @@ async def test_a_busy_stream_ends_as_many_tasks_as_it_told_of(recording: Recordi
     assert states == {TaskState.SUCCESS: 500}
     assert counted(recording, now) == 500
     assert windows(recording) == []
+
+
+async def test_a_stream_that_cannot_be_read_keeps_no_task_from_being_judged(
+    redis_url: str,
+) -> None:
+    redis = connect_feed(redis_url)
+    await redis.set(KEY, "somebody else's")
+    durable = Durable(redis, KEY, None, Producers({}))
+    reading = asyncio.create_task(durable.run())
+
+    async def judged() -> bool:
+        return not durable.unread(time.time())
+
+    await eventually_async(judged)
+    reading.cancel()
+    await redis.aclose()

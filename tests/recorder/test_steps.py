@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,22 +14,25 @@ from app.domain.errors import StoreUnavailable
 from app.domain.events import QueueMeasured, TaskFailed, TaskSent, TaskSucceeded, WorkerHeartbeat
 from app.domain.tasks import Task, TaskState
 from app.feed import lease as lease_of_feed
-from app.feed.changes import Change
+from app.feed.changes import Change, unpack_changes
 from app.feed.lease import Lease
 from app.feed.stream import STREAM, connect_feed
 from app.feed.writer import Feed
-from app.recorder import announce, fleet, keep
+from app.recorder import announce, durable, fleet, keep
 from app.recorder.announce import Announcer, pack
 from app.recorder.believe import Beliefs
+from app.recorder.durable import Durable
 from app.recorder.figures import Figures
 from app.recorder.fleet import ALIVE_SECONDS, LOAD_SECONDS, Fleet
 from app.recorder.keep import Keeper, LeaseLost
 from app.recorder.pipeline import Pipeline
+from app.recorder.producers import Producers
 from app.recorder.receive import Backlog, Dropped
 from app.store import announcements, writer
 from app.store import tasks as stored
 from app.store.database import Database
 from app.store.writer import Batch
+from tests.recorder.streaming import KEY, Producing
 from tests.support import eventually_async
 
 NOW = 1_795_372_577.0
@@ -295,6 +298,34 @@ async def test_too_much_that_waits_for_redis_becomes_one_reset(
     assert announcer.gap
 
 
+async def test_what_came_after_too_much_is_announced_though_the_feed_was_slow(
+    keeper: Keeper, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answering = asyncio.Event(), asyncio.Event()
+
+    class Slow(Feed):
+        async def announce(self, changes: Sequence[Change]) -> bool:
+            asked.set()
+            await answering.wait()
+            return await super().announce(changes)
+
+    monkeypatch.setattr(announce, "OUTBOX_BYTES", 1000)
+    announcer = Announcer(Slow(redis), keeper)
+    await announcer.open()
+    running = asyncio.create_task(announcer.run())
+    await commit_and_add(announcer, keeper, 3)
+    await asked.wait()
+    for _ in range(3):
+        await commit_and_add(announcer, keeper, 3)
+    assert announcer.gap
+    after = await commit_and_add(announcer, keeper, 3)
+    answering.set()
+    await announcer.flush()
+    running.cancel()
+    announced = {entry_id.decode() for entry_id, _ in await redis.xrange(STREAM)}
+    assert {change.id for change in after} <= announced
+
+
 async def test_a_value_that_the_store_chokes_on_costs_its_own_task_alone(
     keeper: Keeper, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +338,7 @@ async def test_a_value_that_the_store_chokes_on_costs_its_own_task_alone(
     figures = Figures()
     announcer = Announcer(Feed(redis), keeper)
     await announcer.open()
+    announcer.gap = True
     transport = Transport.from_options("redis://127.0.0.1:1/0")
     none = Fleet([], [])
     pipeline = Pipeline(transport, Backlog(), Beliefs(), none, keeper, announcer, figures)
@@ -314,4 +346,40 @@ async def test_a_value_that_the_store_chokes_on_costs_its_own_task_alone(
     await pipeline.tick()
     await kept
     assert set(stored.get_many(keeper.db, ["a", "b", "poison"])) == {"a", "b"}
+    [first, *_] = announcements.pending(keeper.db)
+    assert unpack_changes(first.payload)[0].kind == "reset", "what told readers so went with it"
     assert figures.malformed == {"could not be kept": 1}
+
+
+async def test_a_stream_that_has_more_is_behind_though_all_that_was_read_is_believed(
+    keeper: Keeper, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "AHEAD_BYTES", 1)
+    transport = Transport.from_options(redis_url)
+    for number in range(200):
+        await Producing(redis, transport).say({"type": "task-sent", "uuid": f"t{number}"})
+    asked_at = time.time()
+    reader = Durable(redis, KEY, None, Producers({}))
+    announcer = Announcer(Feed(redis), keeper)
+    pipeline = Pipeline(
+        transport, Backlog(), Beliefs(), Fleet([], []), keeper, announcer, Figures()
+    )
+    pipeline.follow(reader)
+    assert pipeline.behind(asked_at)
+    reading = asyncio.create_task(reader.run())
+
+    async def read_some() -> bool:
+        return len(reader) > 0
+
+    async def caught_up() -> bool:
+        return not pipeline.behind(asked_at)
+
+    taken = 0
+    while taken < 200:
+        await eventually_async(read_some)
+        entries, _ = reader.take(1 << 30)
+        reader.passed()
+        taken += len(entries)
+        assert pipeline.behind(asked_at) or taken == 200
+    await eventually_async(caught_up)
+    reading.cancel()
