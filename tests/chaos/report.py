@@ -17,9 +17,9 @@ PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 HEAD = (
     "| fault | mode | tasks | wrong at worst | wrong after | true after | lost | doubled "
-    "| ran wrongly | unknowable | whole stories | resets |"
+    "| ran wrongly | unknowable | waiting | whole stories | resets | takeover |"
 )
-RULE = "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+RULE = "|---|---|" + "---:|" * 12
 
 
 def keep(verdict: Verdict) -> None:
@@ -56,8 +56,10 @@ def row(found: Mapping[str, Any]) -> str:
         _bad(found["doubled"]),
         _bad(found["ran_wrongly"]),
         found["unknowable"],
+        found["waiting"],
         f"{100 * found['whole']:.4g} %",
         found["resets"],
+        f"{takeover:g} s" if (takeover := found["measured"].get("takeover")) else "",
     ]
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
@@ -73,7 +75,8 @@ def _page() -> list[str]:
     found.sort(key=lambda each: (places[each["fault"]], each["mode"], each["database"]))
     lines = [HEAD, RULE, *map(row, found), ""]
     lines += [f"* **{fault.name}**: {fault.said}." for fault in FAULTS.values()]
-    for each in found[-1:]:
+    for each in sorted(found, key=lambda each: each["ran_at"])[-1:]:
         machine_line = ", ".join(f"{key} {value}" for key, value in each["machine"].items())
-        lines += ["", f"Last run {each['ran_at']} on: {machine_line}."]
+        first = min(each["ran_at"] for each in found)
+        lines += ["", f"Run from {first} to {each['ran_at']} on: {machine_line}."]
     return lines

@@ -1,7 +1,7 @@
 """Has every clock of a Python process be off, if its environment says so.
 
-Python imports this first where its folder is on PYTHONPATH. libfaketime would do it from outside, but
-as it is today `time.sleep` fails under it or locks wait for ever, which no wrong clock does.
+Python imports this first where its folder is on PYTHONPATH. libfaketime would do it from outside,
+but as it is today `time.sleep` fails under it or locks wait for ever, which no wrong clock does.
 """
 
 import datetime
