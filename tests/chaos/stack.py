@@ -16,7 +16,7 @@ import httpx
 import psutil
 import redis
 
-from tests.chaos import tasks
+from tests.chaos import LOG
 from tests.chaos.background import Background
 from tests.chaos.proxy import Proxy
 from tests.postgres import PostgresServer
@@ -266,7 +266,7 @@ class Stack:
             "UMBEL_BROKER_TRANSPORT_OPTIONS": json.dumps(options),
             "CHAOS_TRANSPORT_OPTIONS": json.dumps(options),
             "CELERY_WORKER_LOGLEVEL": "INFO",
-            tasks.LOG: str(self.log),
+            LOG: str(self.log),
             **(self.needs.worker_env if name == "w0" else {}),
         }
         line = [sys.executable, "-m", "celery", "-A", f"tests.chaos.{self.mode}", "worker"]

@@ -9,8 +9,7 @@ import time
 
 from celery import Task, shared_task
 
-LOG = "CHAOS_LOG"
-"""Environment variable: the file that every run of a task is written to."""
+from tests.chaos import LOG
 
 
 def note(task: Task, what: str) -> None:
