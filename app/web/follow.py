@@ -14,7 +14,7 @@ from app.web.openapi import STREAM, documented, path_text
 from app.web.state import Umbel, umbel_of
 from app.web.stream import BYE, HEADERS, HEARTBEAT_SECONDS, RETRY_MS, heartbeat
 from app.web.streams import STALLED_SECONDS
-from app.web.tasks import find_task
+from app.web.tasks import LastWords, find_task
 
 DONE_RETRY_MS = 3_600_000
 """A browser would connect again when the stream ends, and again: it is told to wait an hour."""
@@ -54,8 +54,9 @@ async def frames(umbel: Umbel, task_id: str) -> AsyncIterator[bytes]:
         head = umbel.tail.head
         task = await find_task(umbel, task_id)
         yield b"retry: %d\n" % RETRY_MS + _frame(head, task)
-        while not task.state.ended and not umbel.streams.closing:
-            await watch.wait(HEARTBEAT_SECONDS)
+        words = LastWords(task)
+        while (left := words.left(task)) > 0 and not umbel.streams.closing:
+            await watch.wait(min(left, HEARTBEAT_SECONDS))
             tailed = watch.take()
             if watch.gap:
                 watch.gap = False
@@ -65,7 +66,7 @@ async def frames(umbel: Umbel, task_id: str) -> AsyncIterator[bytes]:
             elif tailed is not None and tailed.task is not None:
                 task = tailed.task
                 yield tailed.frame
-            else:
+            elif not task.state.ended:
                 yield heartbeat(umbel, umbel.tail.head)
         yield BYE if umbel.streams.closing else b"retry: %d\n\n" % DONE_RETRY_MS
 

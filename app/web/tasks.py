@@ -1,10 +1,11 @@
 """One task, wherever it is known: in the store, or just submitted and on its way there."""
 
 import time
+from math import inf
 
 from app.broker.ledger import find_submitted
 from app.domain.errors import NotFound
-from app.domain.tasks import Task
+from app.domain.tasks import Task, TaskState
 from app.store import tasks
 from app.web.state import Umbel
 
@@ -12,6 +13,32 @@ ID_LIMIT = 1024
 """Characters of a task id worth looking up; Celery's own have 36."""
 LOOK_AGAIN_SECONDS = 15.0
 """A waiting request reads the store this often even without news: the feed may be away."""
+
+LAST_WORDS_SECONDS = 0.3
+"""The result backend tells an end at once; when it began and how long it ran, the worker tells
+a moment later. Whoever follows a task gets both."""
+
+
+class LastWords:
+    """How much longer a task is to be followed."""
+
+    def __init__(self, task: Task) -> None:
+        self._over_at = 0.0 if task.state.ended else inf
+
+    def left(self, task: Task) -> float:
+        """Seconds; 0 when nothing more is to be waited for."""
+        if not task.state.ended:
+            self._over_at = inf
+        elif _is_told(task):
+            return 0.0
+        elif self._over_at == inf:
+            self._over_at = time.monotonic() + LAST_WORDS_SECONDS
+        return max(0.0, self._over_at - time.monotonic())
+
+
+def _is_told(task: Task) -> bool:
+    """Its end and all that led there."""
+    return task.whole and (task.runtime is not None or task.state is not TaskState.SUCCESS)
 
 
 async def find_task(umbel: Umbel, task_id: str) -> Task:
@@ -30,8 +57,9 @@ async def await_end(umbel: Umbel, task_id: str, seconds: float) -> Task:
     with umbel.news.watch(task_id) as watch:
         task = await find_task(umbel, task_id)
         until = time.monotonic() + seconds
-        while not task.state.ended and not umbel.streams.closing:
-            left = until - time.monotonic()
+        words = LastWords(task)
+        while not umbel.streams.closing:
+            left = min(until - time.monotonic(), words.left(task))
             if left <= 0:
                 break
             await watch.wait(min(left, LOOK_AGAIN_SECONDS))
