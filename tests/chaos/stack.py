@@ -221,14 +221,16 @@ class Stack:
                     return pid
         return 0
 
-    def wait_for_leader(self, other_than: int = 0, *, live: bool = True) -> int:
+    def wait_for_leader(
+        self, other_than: int = 0, *, live: bool = True, patience: float = PATIENCE
+    ) -> int:
         """The pid of the active recorder, once it is not that one."""
 
         def found() -> int:
             pid = self.leader(live=live)
             return 0 if pid == other_than else pid
 
-        return eventually(found, PATIENCE)
+        return eventually(found, patience)
 
     def is_ready(self, url: str) -> bool:
         """What `/readyz` says there."""
