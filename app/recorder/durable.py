@@ -7,7 +7,7 @@ nothing more is read. What the stream has lost is told as a blind window.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -142,9 +142,9 @@ class Durable:
         """What was taken went through all steps."""
         self._taken_from = None
 
-    def kept(self, position: str) -> None:
-        """What was taken up to there is committed."""
-        self._kept = position
+    def kept(self, positions: Mapping[str, str]) -> None:
+        """What was taken up to these positions of streams is committed."""
+        self._kept = positions.get(self.key, self._kept)
 
     async def run(self) -> None:
         """Reads for ever."""

@@ -4,9 +4,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-
-import structlog
 
 from app.broker.durable import Entry, read_entries
 from app.broker.subscription import Heard
@@ -25,19 +22,16 @@ from app.domain.events import (
     WorkerReported,
 )
 from app.domain.tasks import Task
-from app.feed.changes import Change, Kind, reset
-from app.feed.codec import encode_summary
-from app.feed.fleet import encode_queue, encode_worker
-from app.recorder.announce import Announcer, pack
+from app.recorder.announce import Announcer
+from app.recorder.batches import Batches
 from app.recorder.believe import Beliefs, Believed
 from app.recorder.durable import Durable
 from app.recorder.figures import Figures
 from app.recorder.fleet import Fleet
-from app.recorder.keep import Keeper, LeaseLost
+from app.recorder.keep import Keeper
 from app.recorder.receive import Backlog
 from app.store import tasks as stored_tasks
 from app.store.blind_windows import BlindWindow
-from app.store.writer import Batch
 
 TICK_SECONDS = 0.05
 """Changes of one task within a tick are one change: people see 20 a second as at once."""
@@ -54,19 +48,14 @@ STREAMED_AT_ONCE = 1 << 20
 """Bytes of streamed entries translated before others get a turn: 3,000 events, some 15 ms."""
 STREAMED_OF_A_TICK = 4 << 20
 """The limit of a tick for them, as above."""
-POSITION_SECONDS = 1.0
-"""A position moves with every heartbeat; where nothing else has changed it is kept so often."""
 STALE_SECONDS = 5.0
 """What the stream tells of a worker, older than its last word by this, is history."""
 EVENTS_AT_ONCE = 5_000
 """The same for what a look around has found."""
-GAP = "changes were lost between the store and the feed"
 CUT = "..."
 """In Celery's repr of arguments over 1,024 characters."""
 
 WORKER_EVENTS = frozenset({WorkerHeartbeat, WorkerOffline, WorkerLost, WorkerReported})
-
-log = structlog.get_logger()
 
 
 class Pipeline:
@@ -74,7 +63,7 @@ class Pipeline:
 
     `on_arrival` is called when a worker comes that has not said yet what it is, `on_cut` with
     the ids of tasks that were heard to be sent with arguments too long to be said, `on_revoked`
-    with those of tasks that a worker says it has revoked.
+    with those of tasks that a worker says it has revoked. `batches` are steps 4 and 5.
     """
 
     def __init__(
@@ -92,26 +81,21 @@ class Pipeline:
         self._beliefs = beliefs
         self._fleet = fleet
         self._keeper = keeper
-        self._announcer = announcer
         self._figures = figures
         self._told: deque[tuple[Sequence[Event], asyncio.Future[None]]] = deque()
-        self._windows: list[BlindWindow] = []
-        self._stats: bytes | None = None
         self._finishing = False
         self._finished = asyncio.Event()
         self._durable: Durable | None = None
-        self._positions: dict[str, str] = {}
-        self._gaps: list[BlindWindow] = []
-        self._kept_at = 0.0
+        self.batches = Batches(fleet, keeper, announcer, figures)
         self.on_arrival: Callable[[], None] = _nothing
-        self.on_gap: Callable[[list[BlindWindow]], None] = _nothing
         self.on_cut: Callable[[list[str]], None] = _nothing
         self.on_revoked: Callable[[list[str]], None] = _nothing
 
     def follow(self, durable: Durable) -> None:
         """Takes durable events too."""
         self._durable = durable
-        durable.on_news, durable.on_gap = self.wake, self._note_gap
+        durable.on_news, durable.on_gap = self.wake, self.batches.add_gap
+        self.batches.on_kept = durable.kept
 
     def tell(self, events: Sequence[Event]) -> "asyncio.Future[None]":
         """Has events that were found believed like heard ones; done when they are kept."""
@@ -135,12 +119,12 @@ class Pipeline:
 
     def note(self, window: BlindWindow) -> None:
         """Has a blind window kept."""
-        self._windows.append(window)
+        self.batches.add_window(window)
         self._backlog.filled.set()
 
     def say(self, stats: bytes) -> None:
         """Has the recorder's figures announced."""
-        self._stats = stats
+        self.batches.stats = stats
         self._backlog.filled.set()
 
     def wake(self) -> None:
@@ -161,8 +145,7 @@ class Pipeline:
             before = began
         while len(self._backlog) or self._told:
             await self.tick()
-        if self._positions:
-            await self._keep(Believed())
+        await self.batches.keep(Believed(), at_once=True)
         self._finished.set()
 
     async def finish(self) -> None:
@@ -216,15 +199,15 @@ class Pipeline:
         left = STREAMED_OF_A_TICK
         while left > 0:
             entries, position = durable.take(STREAMED_AT_ONCE)
-            self._positions[durable.key] = position
+            self.batches.positions[durable.key] = position
             if not entries:
                 break
             left -= STREAMED_AT_ONCE
             events += self._read(entries, durable)
             await asyncio.sleep(0)
-        self._positions.update(durable.producers.take_positions())
+        self.batches.positions.update(durable.producers.take_positions())
         for window in durable.producers.take_windows():
-            self._note_gap(window)
+            self.batches.add_gap(window)
         return events
 
     def _read(self, entries: list[Entry], durable: Durable) -> list[Event]:
@@ -236,14 +219,6 @@ class Pipeline:
         self._figures.malformed.update(reading.reasons)
         self._look_for_cut(events)
         return events
-
-    def _note_gap(self, window: BlindWindow) -> None:
-        """Durable events are missing; a gap that grew stands where it was before."""
-        key = (window.began_at, window.cause, window.source)
-        if all((gap.began_at, gap.cause, gap.source) != key for gap in self._gaps):
-            self._figures.blind_windows += 1
-        self._gaps.append(window)
-        self._windows.append(window)
 
     def _look_for_cut(self, events: list[Event]) -> None:
         if cut := [event.task_id for event in events if _is_cut(event)]:  # type: ignore[union-attr]
@@ -259,15 +234,14 @@ class Pipeline:
     def _note_dropped(self) -> None:
         if dropped := self._backlog.take_dropped():
             self._figures.dropped += dropped.messages
-            self._figures.blind_windows += 1
-            window = BlindWindow(
-                began_at=dropped.first_at,
-                ended_at=dropped.last_at,
-                cause="overload",
-                note=f"{dropped.messages} messages came faster than they could be kept",
+            self.batches.add_gap(
+                BlindWindow(
+                    began_at=dropped.first_at,
+                    ended_at=dropped.last_at,
+                    cause="overload",
+                    note=f"{dropped.messages} messages came faster than they could be kept",
+                )
             )
-            self._windows.append(window)
-            self._gaps.append(window)
 
     async def _take(self, events: list[Event]) -> None:
         """Steps 3 to 5."""
@@ -291,7 +265,7 @@ class Pipeline:
             self._figures.malformed["could not be believed"] += believed.refused
         self._fleet.hear_of(believed.tasks)
         await self._believe_fleet(workers, queues)
-        await self._keep(believed)
+        await self.batches.keep(believed, at_once=self._finishing)
 
     async def _load(self, tasks: list[TaskEvent]) -> None:
         if missing := self._beliefs.missing(tasks):
@@ -316,81 +290,6 @@ class Pipeline:
             get_many, db = stored_tasks.get_many, self._keeper.db
             heads |= await self._keeper.insist(get_many, db, missing)
         return heads
-
-    async def _keep(self, believed: Believed) -> None:
-        batch = Batch(
-            tasks=believed.tasks,
-            workers=self._fleet.take_workers(time.time()),
-            queues=self._fleet.take_queues(),
-            tallies=believed.tallies,
-            blind_windows=self._windows,
-            positions=self._positions,
-        )
-        if self._may_wait(batch):
-            return
-        self._windows, self._positions = [], {}
-        try:
-            await self._commit(batch)
-        except LeaseLost:
-            raise
-        except Exception:
-            # A value that the store chokes on must cost its own task alone, not the recorder.
-            log.exception("a tick could not be kept as one")
-            await self._keep_one_by_one(batch)
-
-    def _may_wait(self, batch: Batch) -> bool:
-        """Nothing but the position has moved: another tick will keep it. Read once more after a
-        crash, what changed nothing changes nothing."""
-        more = batch.tasks or batch.workers or batch.queues or batch.tallies or batch.blind_windows
-        early = time.monotonic() - self._kept_at < POSITION_SECONDS
-        told = self._stats is not None or self._announcer.gap
-        return not more and not told and early and not self._finishing
-
-    async def _keep_one_by_one(self, batch: Batch) -> None:
-        rest = replace(batch, tasks=[], announcement=None)
-        for part in [*(Batch(tasks=[task]) for task in batch.tasks), rest]:
-            try:
-                await self._commit(part)
-            except LeaseLost:
-                raise
-            except Exception:
-                self._figures.malformed["could not be kept"] += 1
-
-    async def _commit(self, batch: Batch) -> None:
-        """Steps 4 and 5."""
-        gap = self._announcer.gap
-        changes = self._changes(batch)
-        if changes:
-            batch.announcement = pack(changes)
-        if changes or batch.blind_windows or batch.tallies or batch.positions:
-            try:
-                await self._keeper.keep(batch)
-            except Exception:
-                self._announcer.gap |= gap  # nobody was told of it
-                raise
-        if changes:
-            self._announcer.add(changes)
-        if batch.positions:
-            self._kept_at = time.monotonic()
-        if self._durable is not None and (position := batch.positions.get(self._durable.key)):
-            self._durable.kept(position)
-        if self._gaps and batch.blind_windows:
-            gaps, self._gaps = self._gaps, []
-            self.on_gap(gaps)
-
-    def _changes(self, batch: Batch) -> list[Change]:
-        found: list[tuple[Kind, bytes]] = [("task", encode_summary(task)) for task in batch.tasks]
-        found += [("worker", encode_worker(worker)) for worker in batch.workers]
-        found += [("queue", encode_queue(queue)) for queue in batch.queues]
-        self._figures.changes += len(found)
-        if self._stats is not None:
-            found.append(("stats", self._stats))
-            self._stats = None
-        if self._announcer.gap:
-            self._announcer.gap = False
-            found.insert(0, ("reset", reset("", GAP).data))
-        ids = self._announcer.feed.give_ids(len(found)) if found else []
-        return [Change(id, kind, data) for id, (kind, data) in zip(ids, found, strict=True)]
 
 
 def _nobody_waits() -> "asyncio.Future[None]":

@@ -89,7 +89,7 @@ class Session:
         )
         self._revokes = Revokes(transport, fleet, keeper, self._figures)
         self._pipeline.on_arrival = self._greet
-        self._pipeline.on_gap = self._reconciler.heal
+        self._pipeline.batches.on_gap = self._reconciler.heal
         self._pipeline.on_cut = self._lookout.recall
         self._pipeline.on_revoked = self._revokes.hear
         self._fleet = fleet
