@@ -180,6 +180,9 @@ class TaskCancelled:
     worker: str | None = None
 
 
+_ENDS = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+
+
 @event(frozen=True, slots=True)
 class ResultStored:
     """The result backend has a new state, with the true value where there is one.
@@ -212,6 +215,11 @@ class ResultStored:
     retries: int | None = None
     parent_id: str | None = None
     group_id: str | None = None
+
+    @property
+    def ends(self) -> bool:
+        """The task has ended with it."""
+        return self.status in _ENDS
 
 
 @event(frozen=True, slots=True)

@@ -63,7 +63,6 @@ from app.domain.tasks import Task, seq_of
 
 AGAIN = "delivered again"
 """The note of a step that the broker's second delivery made."""
-_ENDS = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 
 def begin(event: TaskEvent) -> Task:
@@ -312,7 +311,7 @@ def _stored(task: Task, event: ResultStored) -> bool:
     if event.retries is not None and event.retries > task.retries:
         next_attempt(task, event.retries)
         changed = True
-    if task.state is LOST and event.found and event.status not in _ENDS:
+    if task.state is LOST and event.found and not event.ends:
         return changed
     match event.status:
         case "SUCCESS":

@@ -31,7 +31,6 @@ CAUGHT_UP_SECONDS = 5.0
 CAUGHT_UP_POLL_SECONDS = 0.05
 NEXT_STEP_SECONDS = 1e-6
 """Between two steps of a story that are told together, so that they keep their order."""
-ENDS = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 log = structlog.get_logger()
 
@@ -131,7 +130,7 @@ class Inspector:
         results = await fetch_results(self._results, self._transport, task_ids)
         if results:
             await self._pipeline.tell(results)
-        return {result.task_id for result in results if result.status in ENDS}
+        return {result.task_id for result in results if result.ends}
 
     async def count_orphans(self, scene: Scene) -> None:
         """Notes which messages are handed out and with nobody, whatever is known of their tasks."""

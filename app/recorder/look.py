@@ -36,7 +36,6 @@ GREETING_SECONDS = 1.0
 UNHEARD_LIMIT = 100_000
 """Results of tasks never heard of that are taken in at once: a busy hour. A backend can hold days
 of them; later rounds go on from there."""
-ENDS = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 log = structlog.get_logger()
 
@@ -230,7 +229,7 @@ class Lookout:
             if events:
                 await self._pipeline.tell(events)
             found += len(events)
-            ends += sum(event.status in ENDS for event in events)
+            ends += sum(event.ends for event in events)
             self._scanned = cursor
             if found >= UNHEARD_LIMIT:
                 break
