@@ -130,13 +130,6 @@ async def read_revokes(
         after = page[-1][1]
 
 
-async def find_revoke(redis: Redis, transport: Transport, task_id: str) -> Revoke | None:
-    """What is kept of a revoke of this task. Raises BrokerUnavailable."""
-    with reading(transport.url):
-        entry = await redis.hget(REVOKES, task_id)
-    return None if entry is None else _read(task_id.encode(), entry)
-
-
 async def revoked_ids(redis: Redis, transport: Transport) -> list[str]:
     """The tasks that are revoked, the latest last. Raises BrokerUnavailable."""
     with reading(transport.url):

@@ -15,7 +15,14 @@ from app.broker.control import ask_all
 from app.broker.revoked_result import store_revoked
 from app.broker.revokes import Revoke
 from app.broker.transport import Transport
-from app.broker.withdraw import Orphan, Withdrawn, find_handed_out, withdraw, withdraw_orphans
+from app.broker.withdraw import (
+    PAUSE_SECONDS,
+    Orphan,
+    Withdrawn,
+    find_handed_out,
+    withdraw,
+    withdraw_orphans,
+)
 from app.domain.tasks import Task, TaskState
 from app.domain.workers import Worker
 from app.recorder.fleet import Fleet
@@ -61,7 +68,9 @@ class Sweep:
             return
         queues = self._fleet.queue_names() | {self._transport.default_queue}
         queues |= {queue for revoke in open_revokes.values() if (queue := revoke.queue)}
-        found = await withdraw(self._redis, self._transport, wanted, sorted(queues))
+        found = await withdraw(
+            self._redis, self._transport, wanted, sorted(queues), pause=PAUSE_SECONDS
+        )
         handed_out = await find_handed_out(self._redis, self._transport, wanted)
         orphans = await self._orphans(handed_out.orphans, {worker.name for worker in workers})
         taken = found.taken + orphans
