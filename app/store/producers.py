@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
+from app.store.bulk import LOOKED_UP
 from app.store.database import Database
 from app.store.schema import positions
 
@@ -21,4 +22,6 @@ def all_known(db: Database) -> dict[str, str]:
 def forget(db: Database, sources: Sequence[str]) -> None:
     """Forgets what is kept of these."""
     with db.writing() as connection:
-        connection.execute(delete(positions).where(positions.c.source.in_(sources)))
+        for at in range(0, len(sources), LOOKED_UP):
+            some = sources[at : at + LOOKED_UP]
+            connection.execute(delete(positions).where(positions.c.source.in_(some)))
