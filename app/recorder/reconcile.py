@@ -8,8 +8,7 @@ given up when two looks have missed it, with nothing heard of it between.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
@@ -20,14 +19,21 @@ from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
 from app.domain.tasks import Task, TaskState
 from app.domain.verdict import Patience
-from app.domain.workers import WorkerState
 from app.recorder.figures import Figures
 from app.recorder.fleet import Fleet
+from app.recorder.healing import (
+    HEAL_PAUSE_SECONDS,
+    LONGEST_HEAL_PAUSE,
+    Describe,
+    Healing,
+    heal_pause,
+)
 from app.recorder.inspector import Findings, Inspector
 from app.recorder.keep import Keeper, LeaseLost
 from app.recorder.look import Lookout
 from app.recorder.pipeline import Pipeline
 from app.recorder.scene import Scene
+from app.recorder.turns import Turns
 from app.store import unsettled
 from app.store.blind_windows import BlindWindow, latest
 from app.store.database import Database
@@ -51,16 +57,8 @@ VALUES_MARGIN_SECONDS = 5.0
 """Around a blind window: a worker's clock is not ours, nor is a result stored when it is said."""
 AGAIN_SECONDS = 2.0
 """After a look that failed half way."""
-HEAL_PAUSE_SECONDS = 5.0
-"""Between two healings: the first gap is healed at once, those that follow it together."""
-ARRIVAL_SECONDS = 1.0
-"""Until a worker that came is asked: it says that it is there before it listens."""
 AFTER_GRACE_SECONDS = 0.1
 """Added to the grace, so that the second look is not a moment too early."""
-ASK_AGAIN = 6
-"""Times that a worker which came is asked, twice as long after each; then it has its turn in the
-rounds."""
-
 OUT = (TaskState.RECEIVED, TaskState.STARTED, TaskState.PROGRESS, TaskState.RETRY)
 """States in which a worker has it, or had it."""
 
@@ -84,18 +82,6 @@ class Pace(NamedTuple):
 PACE = Pace()
 
 
-@dataclass(slots=True)
-class Healing:
-    """The windows that are being healed, and what was found so far; `looked_at` is when all was
-    looked at once, by our monotonic clock."""
-
-    windows: list[BlindWindow] = field(default_factory=list)
-    findings: Findings = field(default_factory=Findings)
-    said: str = ""
-    looked_at: float | None = None
-    rechecks: int = 0
-
-
 class Reconciler:
     """Compares what is believed with what is there, for ever. `describe` adds to a window's note
     what only others know of it."""
@@ -109,7 +95,7 @@ class Reconciler:
         keeper: Keeper,
         figures: Figures,
         pace: Pace,
-        describe: Callable[[BlindWindow, str], str],
+        describe: Describe,
     ) -> None:
         self._lookout = lookout
         self._inspector = Inspector(
@@ -123,33 +109,31 @@ class Reconciler:
             pace.patience,
         )
         self._pipeline = pipeline
-        self._fleet = fleet
         self._keeper = keeper
         self._figures = figures
         self._pace = pace
         self._describe = describe
         self._healing: Healing | None = None
-        self._turned: dict[str, tuple[float, float]] = {}
-        self._workers: dict[str, tuple[WorkerState, int | None]] = {}
+        self._turns = Turns(fleet)
         self._round_at = time.monotonic() + pace.round
         self._recheck_at: float | None = None
-        self._healed_at = -HEAL_PAUSE_SECONDS
+        self._healed_at = -LONGEST_HEAL_PAUSE
+        self._heal_pause = HEAL_PAUSE_SECONDS
         self._place = -1
         self._waiting_unjudged: Counter[str] = Counter()
 
-    def heal(self, windows: Iterable[BlindWindow]) -> None:
+    def heal(self, windows: Sequence[BlindWindow]) -> None:
         """Has everything looked at soon, and these windows closed by it."""
-        healing = self._healing or Healing()
-        self._healing = Healing([*healing.windows, *windows], healing.findings)
+        self._healing = (self._healing or Healing()).also_of(windows)
         self._figures.healing = True
         self._inspector.forget_suspicions()
         for window in windows:
             self._inspector.unheard.add(window)
 
     async def run(self) -> None:
-        """Works for ever."""
+        """Works for ever. Raises LeaseLost."""
         await self._remember_windows()
-        self._workers = self._states()
+        self._turns.begin()
         while True:
             try:
                 await self._work()
@@ -157,7 +141,7 @@ class Reconciler:
                 log.debug("looking around again", reason=str(error))
                 await asyncio.sleep(AGAIN_SECONDS)
             except LeaseLost:
-                return  # which ends the session too
+                raise
             except Exception:  # whatever is found must not stop the recorder
                 log.exception("looking around failed")
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -175,14 +159,16 @@ class Reconciler:
     async def _work(self) -> None:
         """The most urgent of what there is to do."""
         now = time.monotonic()
-        self._notice_turns(now)
+        self._turns.notice(now)
         if not self._figures.subscribed:
             return
         healing = self._healing
-        if healing and healing.looked_at is None and now - self._healed_at >= HEAL_PAUSE_SECONDS:
+        since = now - self._healed_at
+        if healing and healing.looked_at is None and since >= self._heal_pause:
             self._healed_at = now
             await self._heal_all(healing)
-        elif due := {name for name, (at, _) in self._turned.items() if at <= now}:
+            self._heal_pause = heal_pause(self._heal_pause, since)
+        elif due := self._turns.due(now):
             await self._look_at_workers(due)
         elif healing and healing.looked_at is None:
             return  # what is looked at in a moment anyway
@@ -215,7 +201,7 @@ class Reconciler:
             await self._inspector.check(page, scene, findings)
             await asyncio.sleep(PAUSE_SECONDS)
         await self._look_for_lost(scene, findings)
-        for window in healing.windows:
+        for window in healing.windows.values():
             await self._fetch_values(window)
         await self._count_orphans(scene)
         unheard, ends = await self._lookout.find_unheard()
@@ -236,13 +222,7 @@ class Reconciler:
                 await self._inspector.check(had, scene, findings)
         await self._look_for_lost(scene, findings)
         await self._count_orphans(scene)
-        now = time.monotonic()
-        for name in names:
-            _, wait = self._turned.pop(name)
-            state = self._workers[name][0] if name in self._workers else None
-            mute = state is WorkerState.ONLINE and name not in scene.seen.processes
-            if mute and wait < ARRIVAL_SECONDS * 2**ASK_AGAIN:
-                self._turned[name] = now + wait, wait * 2
+        self._turns.looked_at(names, scene.seen.processes, time.monotonic())
         self._look_again()
 
     async def _recheck(self) -> None:
@@ -346,21 +326,6 @@ class Reconciler:
 
     # When to look, and when it is done
 
-    def _states(self) -> dict[str, tuple[WorkerState, int | None]]:
-        return {name: (worker.state, worker.pid) for name, worker in self._fleet.workers.items()}
-
-    def _notice_turns(self, now: float) -> None:
-        """Workers that came, went, came back or began anew."""
-        before, self._workers = self._workers, self._states()
-        for name, (state, pid) in self._workers.items():
-            if before.get(name) == (state, pid):
-                continue
-            was = before.get(name, (None, None))
-            if was == (state, None):
-                continue  # its process has said its number
-            wait = ARRIVAL_SECONDS if state is WorkerState.ONLINE else 0.0
-            self._turned[name] = now + wait, ARRIVAL_SECONDS
-
     def _look_again(self) -> None:
         """After the grace, for those that were missed or could not be told."""
         # One who does not answer for longer is asked again in the rounds.
@@ -386,29 +351,8 @@ class Reconciler:
         self._healing = None
         self._figures.healing = False
         log.info("looked around", seen=healing.said, windows=len(healing.windows))
-        self._close(healing)
-
-    def _close(self, healing: Healing) -> None:
-        findings = healing.findings
-        said = healing.said
-        if unchecked := findings.unchecked:
-            reason, _ = unchecked.most_common(1)[0]
-            said += f"; {unchecked.total()} tasks can't be judged yet: {reason}"
-        now, found = time.time(), (findings.found, findings.ended, findings.lost)
-        windows = {(each.began_at, each.cause, each.source): each for each in healing.windows}
-        for window in windows.values():
-            note = self._describe(window, said)
-            self._pipeline.note(
-                replace(
-                    window,
-                    healed_at=now,
-                    note=note,
-                    found=found[0],
-                    ended=found[1],
-                    lost=found[2],
-                )
-            )
-            said, found = "healed together with another", (0, 0, 0)
+        for window in healing.healed(time.time(), self._describe):
+            self._pipeline.note(window)
 
     async def _ask(
         self, read: Callable[Concatenate[Database, P], T], *args: P.args, **more: P.kwargs

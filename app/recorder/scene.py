@@ -1,6 +1,6 @@
 """What one look saw, together with what is believed of workers, as the evidence about a task."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from app.broker.evidence import HandedOut, Process, Whereabouts
 from app.domain.tasks import RUNNING, Task, TaskState
@@ -23,24 +23,29 @@ class Unheard:
     """The spans in which something can have gone unheard."""
 
     def __init__(self) -> None:
-        self._spans: list[tuple[float, float, bool]] = []
+        self._windows: dict[tuple[float, str, str], BlindWindow] = {}
 
     def add(self, window: BlindWindow) -> None:
-        """Takes in a window that has ended."""
-        if window.ended_at is not None:
-            self._spans.append((window.began_at, window.ended_at, window.cause in FORGETFUL))
-            del self._spans[:-SPANS_LIMIT]
+        """Takes in a window that has ended; one that has grown stands for what it was."""
+        self._windows[window.began_at, window.cause, window.source] = window
+        if len(self._windows) > SPANS_LIMIT:
+            del self._windows[next(iter(self._windows))]
 
     def since(self, moment: float) -> tuple[float, float] | None:
         """From when to when, after that moment; None where all was heard."""
-        spans = [span for span in self._spans if span[1] > moment]
+        spans = [(began, ended) for began, ended, _ in self._spans() if ended > moment]
         if not spans:
             return None
         return max(moment, min(span[0] for span in spans)), max(span[1] for span in spans)
 
     def forgot_since(self, moment: float) -> bool:
         """Redis may have forgotten what it held at that moment."""
-        return any(ended > moment for _, ended, forgot in self._spans if forgot)
+        return any(ended > moment for _, ended, cause in self._spans() if cause in FORGETFUL)
+
+    def _spans(self) -> Iterator[tuple[float, float, str]]:
+        for window in self._windows.values():
+            if window.ended_at is not None:
+                yield window.began_at, window.ended_at, window.cause
 
 
 class Scene:
