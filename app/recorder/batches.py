@@ -1,6 +1,7 @@
 """Steps 4 and 5 of a tick: what it has changed is one transaction, and then one announcement."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ from app.store.writer import Batch
 
 POSITION_SECONDS = 1.0
 """A position moves with every heartbeat; where nothing else has changed it is kept so often."""
+GAPS_COUNTED = 1_000
+"""Blind windows of which it is remembered that they are counted, for they can grow."""
 GAP = "changes were lost between the store and the feed"
 
 log = structlog.get_logger()
@@ -45,6 +48,7 @@ class Batches:
         self._figures = figures
         self._windows: list[BlindWindow] = []
         self._gaps: list[BlindWindow] = []
+        self._counted: deque[tuple[float, str, str]] = deque(maxlen=GAPS_COUNTED)
         self._kept_at = 0.0
 
     def add_window(self, window: BlindWindow) -> None:
@@ -52,10 +56,11 @@ class Batches:
         self._windows.append(window)
 
     def add_gap(self, window: BlindWindow) -> None:
-        """One that is to be healed, too; a gap that grew stands where it was before."""
+        """One that is to be healed, too; a gap that grew is counted once."""
         key = (window.began_at, window.cause, window.source)
-        if all((gap.began_at, gap.cause, gap.source) != key for gap in self._gaps):
+        if key not in self._counted:
             self._figures.blind_windows += 1
+            self._counted.append(key)
         self._gaps.append(window)
         self._windows.append(window)
 

@@ -29,7 +29,8 @@ from app.recorder.durable import Durable
 from app.recorder.figures import Figures
 from app.recorder.fleet import Fleet
 from app.recorder.keep import Keeper
-from app.recorder.receive import Backlog
+from app.recorder.producers import TOGETHER_SECONDS
+from app.recorder.receive import Backlog, Dropped
 from app.store import tasks as stored_tasks
 from app.store.blind_windows import BlindWindow
 
@@ -83,6 +84,7 @@ class Pipeline:
         self._keeper = keeper
         self._figures = figures
         self._told: deque[tuple[Sequence[Event], asyncio.Future[None]]] = deque()
+        self._overload: Dropped | None = None
         self._finishing = False
         self._finished = asyncio.Event()
         self._durable: Durable | None = None
@@ -234,6 +236,11 @@ class Pipeline:
     def _note_dropped(self) -> None:
         if dropped := self._backlog.take_dropped():
             self._figures.dropped += dropped.messages
+            before = self._overload
+            if before is not None and dropped.first_at - before.last_at <= TOGETHER_SECONDS:
+                messages = before.messages + dropped.messages
+                dropped = Dropped(messages, before.first_at, dropped.last_at)
+            self._overload = dropped
             self.batches.add_gap(
                 BlindWindow(
                     began_at=dropped.first_at,

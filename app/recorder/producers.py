@@ -24,7 +24,7 @@ LATELY_SECONDS = 60.0
 WITHHELD_SECONDS = 10.0
 """After it, what was published with a mark and is not on the stream will not come soon."""
 TOGETHER_SECONDS = 30.0
-"""Gaps of one producer that are no further apart are one blind window."""
+"""Gaps of one producer, or of our own hearing, that are no further apart are one blind window."""
 DROPPED, WITHHELD = "dropped", "withheld"
 """Causes of blind windows: the numbers have a gap; what was published is not on the stream."""
 

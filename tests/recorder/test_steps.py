@@ -24,12 +24,15 @@ from app.recorder.believe import Beliefs
 from app.recorder.durable import Durable
 from app.recorder.figures import Figures
 from app.recorder.fleet import ALIVE_SECONDS, LOAD_SECONDS, Fleet
+from app.recorder.healing import HEAL_PAUSE_SECONDS, heal_pause
 from app.recorder.keep import Keeper, LeaseLost
 from app.recorder.pipeline import Pipeline
 from app.recorder.producers import Producers
 from app.recorder.receive import Backlog, Dropped
-from app.store import announcements, writer
+from app.recorder.scene import SPANS_LIMIT, Unheard
+from app.store import announcements, blind_windows, writer
 from app.store import tasks as stored
+from app.store.blind_windows import BlindWindow
 from app.store.database import Database
 from app.store.writer import Batch
 from tests.recorder.streaming import KEY, Producing
@@ -124,6 +127,25 @@ def test_a_task_that_ends_otherwise_than_was_believed_is_counted_once() -> None:
     counts = {key.state: (tally.count, tally.runtimes) for key, tally in second.items()}
     assert counts == {TaskState.FAILURE: (-1, 0), TaskState.SUCCESS: (1, 1)}
     assert beliefs.believe([succeeded("a", NOW + 2)]).tallies == {}
+
+
+def test_gaps_that_do_not_end_are_healed_ever_more_seldom_and_a_single_one_at_once() -> None:
+    pause, waited = HEAL_PAUSE_SECONDS, []
+    for _ in range(6):
+        pause = heal_pause(pause, since=pause)
+        waited.append(pause)
+    assert waited == [10.0, 20.0, 40.0, 60.0, 60.0, 60.0]
+    assert heal_pause(60.0, since=121.0) == HEAL_PAUSE_SECONDS
+
+
+def test_a_gap_that_grows_is_one_span_in_which_something_can_have_gone_unheard() -> None:
+    unheard = Unheard()
+    unheard.add(BlindWindow(began_at=NOW - 100, ended_at=NOW - 50, cause="restarted"))
+    for seconds in range(2 * SPANS_LIMIT):
+        unheard.add(BlindWindow(began_at=NOW, ended_at=NOW + seconds, cause="dropped"))
+    assert unheard.since(NOW - 200) == (NOW - 100, NOW + 2 * SPANS_LIMIT - 1)
+    assert unheard.forgot_since(NOW - 60)
+    assert not unheard.forgot_since(NOW - 40)
 
 
 def beat(worker: str = "w", **more: object) -> WorkerHeartbeat:
@@ -349,6 +371,23 @@ async def test_a_value_that_the_store_chokes_on_costs_its_own_task_alone(
     [first, *_] = announcements.pending(keeper.db)
     assert unpack_changes(first.payload)[0].kind == "reset", "what told readers so went with it"
     assert figures.malformed == {"could not be kept": 1}
+
+
+async def test_messages_dropped_tick_after_tick_are_one_blind_window(
+    keeper: Keeper, redis: Redis
+) -> None:
+    backlog, figures = Backlog(limit=1), Figures()
+    transport = Transport.from_options("redis://127.0.0.1:1/0")
+    announcer, none = Announcer(Feed(redis), keeper), Fleet([], [])
+    pipeline = Pipeline(transport, backlog, Beliefs(), none, keeper, announcer, figures)
+    for at in (NOW, NOW + 20, NOW + 40, NOW + 400):
+        backlog.add(heard(3, at=at))
+        await pipeline.tick()
+    later, first = blind_windows.latest(keeper.db)
+    assert (first.began_at, first.ended_at) == (NOW, NOW + 41)
+    assert first.note == "6 messages came faster than they could be kept"
+    assert (later.began_at, later.ended_at) == (NOW + 400, NOW + 401)
+    assert (figures.dropped, figures.blind_windows) == (8, 2)
 
 
 async def test_a_stream_that_has_more_is_behind_though_all_that_was_read_is_believed(
