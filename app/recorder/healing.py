@@ -37,6 +37,20 @@ class Healing:
         added = {(each.began_at, each.cause, each.source): each for each in windows}
         return Healing(self.windows | added, self.findings)
 
+    def spans(self, margin: float) -> list[tuple[float, float]]:
+        """From when to when the windows were, each moment once, with a margin around: of one
+        trouble every producer can have a window of its own."""
+        found: list[tuple[float, float]] = []
+        for window in sorted(self.windows.values(), key=lambda each: each.began_at):
+            if window.ended_at is None:
+                continue
+            began, ended = window.began_at - margin, window.ended_at + margin
+            if found and began <= found[-1][1]:
+                began, before = found.pop()
+                ended = max(ended, before)
+            found.append((began, ended))
+        return found
+
     def healed(self, now: float, describe: Describe) -> list[BlindWindow]:
         """The windows as they are closed: what was found stands with the first of them."""
         found, said = self.findings, self.said

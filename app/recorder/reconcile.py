@@ -35,7 +35,7 @@ from app.recorder.pipeline import Pipeline
 from app.recorder.scene import Scene
 from app.recorder.turns import Turns
 from app.store import unsettled
-from app.store.blind_windows import BlindWindow, latest
+from app.store.blind_windows import BlindWindow, latest, unhealed
 from app.store.database import Database
 
 AT_ONCE = 500
@@ -149,11 +149,9 @@ class Reconciler:
 
     async def _remember_windows(self) -> None:
         """Takes up what an earlier recorder left unhealed."""
-        known = await self._keeper.insist(latest, self._keeper.db)
-        for window in reversed(known):
+        for window in reversed(await self._keeper.insist(latest, self._keeper.db)):
             self._inspector.unheard.add(window)
-        left = [window for window in known if window.ended_at and window.healed_at is None]
-        if left:
+        if left := await self._keeper.insist(unhealed, self._keeper.db):
             self.heal(left)
 
     async def _work(self) -> None:
@@ -201,8 +199,8 @@ class Reconciler:
             await self._inspector.check(page, scene, findings)
             await asyncio.sleep(PAUSE_SECONDS)
         await self._look_for_lost(scene, findings)
-        for window in healing.windows.values():
-            await self._fetch_values(window)
+        for began, ended in healing.spans(VALUES_MARGIN_SECONDS):
+            await self._fetch_values(began, ended)
         await self._count_orphans(scene)
         unheard, ends = await self._lookout.find_unheard()
         findings.found += unheard
@@ -303,12 +301,8 @@ class Reconciler:
             before = page[-1].seq
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _fetch_values(self, window: BlindWindow) -> None:
+    async def _fetch_values(self, began: float, ended: float) -> None:
         """Values of tasks whose end was heard by an event, which does not carry them."""
-        if window.ended_at is None:
-            return
-        began = window.began_at - VALUES_MARGIN_SECONDS
-        ended = window.ended_at + VALUES_MARGIN_SECONDS
         before: int | None = None
         for _ in range(0, VALUES_LIMIT, AT_ONCE):
             ids, before = await self._ask(unsettled.without_value, began, ended, AT_ONCE, before)

@@ -1,8 +1,9 @@
 """When Umbel could not hear, why, and since when that is made good."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, case, func, insert, select, update
 
 from app.store.database import Database
 from app.store.rows import ID_LENGTH, REPR_LIMIT, clean
@@ -12,6 +13,8 @@ EVENTS = "events"
 """The source of what Celery publishes: heard by whoever listens, kept by nobody."""
 STREAM = "stream"
 """The source of what workers with the plugin write down."""
+UNHEALED_LIMIT = 10_000
+"""Windows that are healed together: in one trouble each producer can have one of its own."""
 _KEY = ("began_at", "cause", "source")
 
 
@@ -58,7 +61,16 @@ def put(connection: Connection, windows: list[BlindWindow]) -> None:
 
 def latest(db: Database, limit: int = 100) -> list[BlindWindow]:
     """The latest windows, newest first."""
-    query = select(blind_windows).order_by(blind_windows.c.id.desc()).limit(limit)
+    return _read(db, select(blind_windows).order_by(blind_windows.c.id.desc()).limit(limit))
+
+
+def unhealed(db: Database, limit: int = UNHEALED_LIMIT) -> list[BlindWindow]:
+    """Windows that have ended and are not healed, oldest first."""
+    left = and_(blind_windows.c.ended_at.is_not(None), blind_windows.c.healed_at.is_(None))
+    return _read(db, select(blind_windows).where(left).order_by(blind_windows.c.id).limit(limit))
+
+
+def _read(db: Database, query: Select[Any]) -> list[BlindWindow]:
     with db.reading() as connection:
         rows = connection.execute(query).mappings()
         return [BlindWindow(**{**row, "source": row["source"] or EVENTS}) for row in rows]

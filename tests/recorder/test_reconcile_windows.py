@@ -13,6 +13,8 @@ from celery import Celery
 from app.domain.tasks import TaskState
 from app.store import blind_windows
 from app.store.blind_windows import BlindWindow
+from app.store.database import Database
+from app.store.writer import Batch, commit
 from tests.recorder.healing import QuickRecording, producer, quick, start_stock
 from tests.recorder.support import life
 from tests.support import Process, RedisServer, eventually_async
@@ -212,3 +214,23 @@ async def test_a_recorder_that_keeps_listening_gives_up_nothing_that_goes_on(
     for task_id in ids:
         task = await recording.reaches(task_id, TaskState.SUCCESS, 60)
         assert TaskState.LOST not in [step.state for step in task.transitions], task.transitions
+
+
+async def test_all_that_an_earlier_recorder_left_unhealed_is_healed(
+    recording: QuickRecording,
+) -> None:
+    await recording.pause()
+    now = time.time()
+    left = [
+        BlindWindow(began_at=now - 60, ended_at=now - 50, cause="dropped", source=f"w{number}|1|a")
+        for number in range(300)
+    ]
+    db = Database.open(recording.database_url)
+    commit(db, Batch(blind_windows=left))
+    await recording.start()
+
+    async def all_healed() -> bool:
+        return blind_windows.by_cause(db)["dropped"] == (300, 0)
+
+    await eventually_async(all_healed)
+    db.close()

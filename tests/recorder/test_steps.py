@@ -24,7 +24,7 @@ from app.recorder.believe import Beliefs
 from app.recorder.durable import Durable
 from app.recorder.figures import Figures
 from app.recorder.fleet import ALIVE_SECONDS, LOAD_SECONDS, Fleet
-from app.recorder.healing import HEAL_PAUSE_SECONDS, heal_pause
+from app.recorder.healing import HEAL_PAUSE_SECONDS, Healing, heal_pause
 from app.recorder.keep import Keeper, LeaseLost
 from app.recorder.pipeline import Pipeline
 from app.recorder.producers import Producers
@@ -136,6 +136,18 @@ def test_gaps_that_do_not_end_are_healed_ever_more_seldom_and_a_single_one_at_on
         waited.append(pause)
     assert waited == [10.0, 20.0, 40.0, 60.0, 60.0, 60.0]
     assert heal_pause(60.0, since=121.0) == HEAL_PAUSE_SECONDS
+
+
+def test_windows_of_one_trouble_are_looked_at_as_one_span() -> None:
+    healing = Healing().also_of(
+        BlindWindow(began_at=NOW + at, ended_at=NOW + at + 10, cause="dropped", source=f"p{at}")
+        for at in (100, 0, 4, 13, 500)
+    )
+    assert healing.spans(2.0) == [
+        (NOW - 2, NOW + 25),
+        (NOW + 98, NOW + 112),
+        (NOW + 498, NOW + 512),
+    ]
 
 
 def test_a_gap_that_grows_is_one_span_in_which_something_can_have_gone_unheard() -> None:

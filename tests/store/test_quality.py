@@ -72,3 +72,14 @@ def test_windows_are_counted_by_cause(fresh: Callable[[], Database]) -> None:
     commit(db, Batch(blind_windows=[*windows, healed]))
 
     assert blind_windows.by_cause(db) == {"started": (3, 3), "trimmed": (1, 0)}
+
+
+def test_windows_that_are_left_to_heal_are_found_however_many_came_after(db: Database) -> None:
+    left = BlindWindow(began_at=1.0, ended_at=2.0, cause="dropped", source="w|1|a")
+    healed = [
+        BlindWindow(began_at=at, ended_at=at + 1, healed_at=at + 2, cause="started")
+        for at in (float(number) for number in range(3, 153))
+    ]
+    lasting = BlindWindow(began_at=200.0, cause="disconnected")
+    commit(db, Batch(blind_windows=[left, *healed, lasting]))
+    assert [(each.began_at, each.source) for each in blind_windows.unhealed(db)] == [(1.0, "w|1|a")]
