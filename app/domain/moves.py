@@ -164,6 +164,10 @@ def write(
             if not before.at >= at:  # no time that can be compared
                 break
         place -= 1
+    if place == 0 and steps and steps[0].state is PENDING and state is not PENDING:
+        # Whoever sends it says so once it is sent, when a worker may have it already.
+        steps[0] = steps[0]._replace(at=at)
+        place = 1
     steps.insert(place, step)
     if len(steps) > MAX_TRANSITIONS:
         del steps[KEPT_FROM_THE_START]

@@ -90,7 +90,9 @@ def _sent(task: Task, event: TaskSent) -> bool:
         task.sent_at = event.at
         changed = True
         if not any(step.state is PENDING for step in task.transitions):
-            write(task, PENDING, event.at, None)
+            # Whoever sends it says so once it is sent, when a worker may have it already.
+            began = task.transitions[0].at if task.transitions else event.at
+            write(task, PENDING, min(event.at, began), None)
     return changed
 
 

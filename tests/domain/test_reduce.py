@@ -276,6 +276,14 @@ def test_one_delivery_gives_the_same_end_in_every_order_of_arrival() -> None:
         assert (task.result, task.result_repr, task.runtime, task.queue) == ("3", "3", 1, "celery")
 
 
+def test_a_task_is_sent_before_it_is_received_whatever_the_clocks_say() -> None:
+    for order in permutations((sent(2.5), received(2), started(3))):
+        task = after(*order)
+
+        assert [step.state for step in task.transitions] == ["PENDING", "RECEIVED", "STARTED"]
+        assert task.sent_at == 2.5
+
+
 @pytest.mark.parametrize("began", [3, 4, 4.5, 5], ids=["before", "at", "after", "at the goodbye"])
 def test_a_start_stamped_after_the_result_stands_before_the_end(began: float) -> None:
     """The worker's main loop stamps the start, the pool process the result."""
