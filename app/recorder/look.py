@@ -36,6 +36,8 @@ GREETING_SECONDS = 1.0
 UNHEARD_LIMIT = 100_000
 """Results of tasks never heard of that are taken in at once: a busy hour. A backend can hold days
 of them; later rounds go on from there."""
+RECALLED = 50_000
+"""Tasks whose arguments are asked for again while Redis is away: as many as its ledger holds."""
 
 log = structlog.get_logger()
 
@@ -154,6 +156,9 @@ class Lookout:
                 found = await find_all_submitted(self.redis, self._transport, asked)
             except BrokerUnavailable as error:
                 log.debug("arguments not read", reason=str(error))
+                self._cut.update(asked[:RECALLED])
+                self._recall.set()
+                await asyncio.sleep(MEASURE_SECONDS)
                 continue
             now = time.time()
             self._pipeline.tell(
