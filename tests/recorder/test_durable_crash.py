@@ -60,7 +60,7 @@ async def kill_often(
     while not all(each.done() for each in writing):
         process = start_recorder(recording, folder / f"recorder-{kills}.log")
         try:
-            await eventually_async(partial(reads, recording, process.pid))
+            await eventually_async(partial(reads_or_has_all, recording, process.pid, writing))
             await asyncio.sleep(chance.random())
         finally:
             process.kill_group()
@@ -70,8 +70,12 @@ async def kill_often(
     return kills
 
 
-async def reads(recording: Recording, pid: int) -> bool:
+async def reads_or_has_all(
+    recording: Recording, pid: int, writing: list["asyncio.Task[None]"]
+) -> bool:
     status = await recording.status()
+    if all(each.done() for each in writing):
+        return True  # the one before it may have read the last of them
     return status is not None and status.recorder.endswith(f":{pid}") and status.events > 0
 
 
