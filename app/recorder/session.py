@@ -234,7 +234,8 @@ class Session:
         durable = sum(quoted(name) in hosts for name in self._fleet.online())
         if not durable:
             return seen
-        return f"{durable} workers have the plugin: what they said meanwhile was read; {seen}"
+        who = "1 worker has" if durable == 1 else f"{durable} workers have"
+        return f"{who} the plugin: what was said there meanwhile was read; {seen}"
 
     async def _say_status(self) -> None:
         said: tuple[object, ...] = ()

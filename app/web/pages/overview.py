@@ -120,14 +120,15 @@ async def show(request: Request) -> Response:
 
 def _concerns(whole: Whole, hour: Mapping[int, Mapping[TaskState, int]]) -> list[Concern]:
     found = []
-    for state, words in ((TaskState.FAILURE, "failed"), (TaskState.LOST, "were lost")):
+    for state, one, many in (
+        (TaskState.FAILURE, "task failed", "tasks failed"),
+        (TaskState.LOST, "task was lost", "tasks were lost"),
+    ):
         count = sum(minute.get(state, 0) for minute in hour.values())
         if count:
             address = f"/ui/tasks?state={state.value}&since=1h"
-            plural = "task" if count == 1 else "tasks"
-            found.append(
-                Concern(state.value, f"{count:,} {plural} {words} in the last hour", address)
-            )
+            words = one if count == 1 else many
+            found.append(Concern(state.value, f"{count:,} {words} in the last hour", address))
     for worker in whole.lost:
         found.append(Concern("LOST", f"Worker {worker.name} is lost", "/ui/workers"))
     unread = [queue for queue in whole.queues if queue.waiting and not queue.consumers]
