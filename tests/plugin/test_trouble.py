@@ -222,7 +222,7 @@ def test_the_stream_stays_within_its_bytes(server: RedisServer) -> None:
         assert client.memory_usage("umbel:events") < 4_500_000
     [found] = numbers(server.url).values()
     assert found == list(range(found[0], 10_002))
-    assert len(found) > 1_000
+    assert len(found) >= 1_000
 
 
 def test_what_json_cannot_say_is_announced_all_the_same(redis_url: str) -> None:

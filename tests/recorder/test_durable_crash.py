@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.broker.transport import Transport
-from app.domain.tasks import TaskState
+from app.domain.tasks import Task, TaskState
 from app.feed.codec import decode_summary
 from app.feed.lease import LEASE_KEY
 from app.store import blind_windows, rollups, tasks
@@ -20,6 +19,7 @@ from tests.recorder.streaming import Producing
 from tests.recorder.support import Recording, life, start_recorder
 from tests.support import eventually_async
 
+SUCCESS = TaskState.SUCCESS
 KILLS = 5
 """At the least, while tasks flow; a fast machine manages more."""
 TASKS = 3_200
@@ -126,11 +126,13 @@ async def all_told(recording: Recording, done: list[str]) -> bool:
     changes = await recording.announced()
     ids = [tuple(map(int, change.id.split("-"))) for change in changes]
     assert ids == sorted(set(ids))
-    ended: Counter[str] = Counter()
+    newest: dict[str, Task] = {}
     for change in changes:
         if change.kind == "task":
-            summary = decode_summary(change.data)
-            ended[summary.id] += summary.state is TaskState.SUCCESS
-            assert summary.state is TaskState.SUCCESS or not ended[summary.id]
-    assert ended == Counter(done)
+            task = decode_summary(change.data)
+            before = newest.get(task.id)
+            assert before is None or before != task, "told twice"
+            assert before is None or task.state is SUCCESS or before.state is not SUCCESS
+            newest[task.id] = task
+    assert {task_id for task_id, task in newest.items() if task.state is SUCCESS} == set(done)
     return True

@@ -197,11 +197,18 @@ async def test_queues_are_measured_and_announced_when_they_change(recording: Rec
         return found is not None and found.waiting == 1 and found.oldest_id == "q1"
 
     await eventually_async(waiting)
-    told = [change for change in await recording.announced() if change.kind == "queue"]
-    assert decode_queue(told[-1].data).waiting == 1
-    await asyncio.sleep(2.5)
-    again = [change for change in await recording.announced() if change.kind == "queue"]
-    assert len(again) == len(told)
+
+    async def told() -> list[bytes]:
+        return [change.data for change in await recording.announced() if change.kind == "queue"]
+
+    assert decode_queue((await told())[-1]).waiting == 1
+
+    async def nothing_more_is_told() -> bool:
+        before = await told()
+        await asyncio.sleep(2.5)  # longer than from one measurement to the next
+        return await told() == before
+
+    await eventually_async(nothing_more_is_told)
 
 
 async def test_a_queue_that_nobody_reads_is_measured_once_a_task_was_sent_to_it(

@@ -21,6 +21,7 @@ from tests.stock.install import INSTALLED, PINS, python
 from tests.stock.workers import start_stock_worker
 from tests.support import Process, RedisServer, eventually_async
 
+pytestmark = pytest.mark.timeout(240)  # some wait for the sweep that comes once a minute
 VISIBLE_SECONDS = 2
 PLAIN = {"broker_transport_options": {"visibility_timeout": VISIBLE_SECONDS}}
 WITHOUT_MINGLE = ("--without-mingle", "--without-gossip")
@@ -87,7 +88,7 @@ class Scene:
             kept = await count_revokes(self.recording.redis, self.transport)
             return not kept and not await self.recording.redis.hlen("unacked")
 
-        await eventually_async(settled, 60)
+        await eventually_async(settled, 100)
 
     async def holds(self, task_id: str) -> None:
         """A worker has this task's message."""
