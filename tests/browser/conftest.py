@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from tests.http import web
 from tests.support import RedisServer, eventually, start_worker
 from tests.web.conftest import Site
 
@@ -60,7 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     worker = start_worker(redis.url, folder / "worker.log", name="w1", wait=False)
     site = Site(redis, folder).start()
     eventually(site.ready)
-    eventually(lambda: httpx.get(site.url + "/catalog").text.count("worker.tasks.") >= 3)
+    eventually(lambda: web.get(site.url + "/catalog").text.count("worker.tasks.") >= 3)
     yield site
     site.stop()
     worker.stop()
@@ -115,6 +115,6 @@ def visit(browser: Browser, url: str, **options: object) -> Iterator[Visitor]:
 
 def submit(site: Site, path: str, **body: object) -> str:
     """Sends a task over REST; its id."""
-    answer = httpx.post(site.url + path, json=body)
+    answer = web.post(site.url + path, json=body)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["task_id"])

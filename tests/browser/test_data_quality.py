@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import httpx
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import visit
+from tests.http import web
 from tests.support import RedisServer, eventually
 from tests.web.conftest import Site
 from tests.web.test_health import nobody_records
@@ -32,7 +32,7 @@ def test_a_blind_window_appears_and_heals_on_the_open_page(
             expect(page.locator("#windows")).to_contain_text("No recorder was running.")
             expect(page.locator("#troubles [role=alert]")).to_have_count(0)
             expect(page.locator("#hearing")).not_to_contain_text("unknown since")
-            answer = httpx.get(site.url + "/stats").json()
+            answer = web.get(site.url + "/stats").json()
             assert answer["blind_windows"][0]["healed_at"]
     finally:
         site.stop()

@@ -13,6 +13,7 @@ import httpx
 from celery import Celery
 
 import umbel_worker
+from tests.http import new_client
 
 PAUSE = 0.06
 """Seconds between two tasks of one sender: below what two small workers run."""
@@ -90,7 +91,7 @@ class Load:
 
     def _work(self, send: Callable[[random.Random, httpx.Client], None], seed: int) -> None:
         choose = random.Random(seed)
-        with httpx.Client(timeout=8, trust_env=False) as client:
+        with new_client(timeout=8) as client:
             try:
                 while not self._ending.wait(PAUSE):
                     send(choose, client)

@@ -8,6 +8,7 @@ import httpx
 
 from tests.chaos.load import Sent
 from tests.chaos.truth import Fact
+from tests.http import new_client
 
 Shown = dict[str, dict[str, Any]]
 
@@ -19,7 +20,7 @@ def read(url: str) -> Shown | None:
     """Every task's summary by id; None where Umbel does not answer."""
     found: Shown = {}
     cursor: str | None = ""
-    with suppress(httpx.HTTPError), httpx.Client(timeout=10, trust_env=False) as client:
+    with suppress(httpx.HTTPError), new_client(timeout=10) as client:
         while cursor is not None:
             parameters = {"limit": str(PAGE)} | ({"cursor": cursor} if cursor else {})
             answer = client.get(url + "/tasks", params=parameters)

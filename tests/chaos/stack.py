@@ -19,6 +19,7 @@ import redis
 from tests.chaos import LOG
 from tests.chaos.background import Background
 from tests.chaos.proxy import Proxy
+from tests.http import web
 from tests.postgres import PostgresServer
 from tests.support import Process, RedisServer, eventually, free_port
 
@@ -235,7 +236,7 @@ class Stack:
     def is_ready(self, url: str) -> bool:
         """What `/readyz` says there."""
         with suppress(httpx.HTTPError):
-            return httpx.get(url + "/readyz", timeout=5, trust_env=False).status_code == 200
+            return web.get(url + "/readyz", timeout=5).status_code == 200
         return False
 
     def _up(self) -> bool:

@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.http import web
 from tests.support import Process, eventually, free_port
 
 STOPS_WITHIN = 10.0
@@ -95,10 +96,10 @@ def umbel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 
 
 def add(url: str) -> str:
-    answer = httpx.post(f"{url}/tasks/add", json={"x": 2, "y": 3}, trust_env=False)
+    answer = web.post(f"{url}/tasks/add", json={"x": 2, "y": 3})
     assert answer.status_code == 202, answer.text
     task_id = str(answer.json()["task_id"])
-    task = httpx.get(f"{url}/tasks/{task_id}?wait=20", timeout=30, trust_env=False).json()
+    task = web.get(f"{url}/tasks/{task_id}?wait=20", timeout=30).json()
     assert (task["state"], task["result"]) == ("SUCCESS", 5)
     return task_id
 
@@ -121,8 +122,8 @@ def test_commands_find_the_up_of_their_folder_and_ctrl_c_leaves_nothing_behind(
     shown = umbel("demo", "--seconds", "1", **environment)
     assert shown.returncode == 0, shown.stderr
 
-    httpx.post(f"{up.url}/tasks/long", json={"seconds": 600}, trust_env=False)
-    with httpx.stream("GET", f"{up.url}/events", timeout=30, trust_env=False) as stream:
+    web.post(f"{up.url}/tasks/long", json={"seconds": 600})
+    with web.stream("GET", f"{up.url}/events", timeout=30) as stream:
         lines = stream.iter_lines()
         next(lines)
         assert up.end(signal.SIGINT) == 0
@@ -159,7 +160,7 @@ def test_nothing_outlives_an_up_that_is_killed_and_the_next_one_finds_its_tasks(
     up.process.signal(signal.SIGKILL)
     eventually(lambda: not [each for each in up.family if _alive(each)], patience=20)
     again = start(port=up.port)
-    task = httpx.get(f"{again.url}/tasks/{task_id}", trust_env=False).json()
+    task = web.get(f"{again.url}/tasks/{task_id}").json()
     assert (task["state"], task["result"]) == ("SUCCESS", 5)
     assert again.end(signal.SIGHUP) == 0  # the terminal is gone
     again.assert_nothing_is_left(tmp_path / "data")
@@ -167,7 +168,7 @@ def test_nothing_outlives_an_up_that_is_killed_and_the_next_one_finds_its_tasks(
 
 def _healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", trust_env=False).status_code == httpx.codes.OK
+        return web.get(f"{url}/readyz").status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 

@@ -11,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.http import web
 from tests.recorder.replicas import is_locked
 from tests.support import RedisServer, eventually, start_worker
 from tests.web.conftest import Event, Site, listening
@@ -57,7 +58,7 @@ class Submitting:
         while not self._ending.is_set():
             for site in self.sites:
                 try:
-                    answer = httpx.post(site.url + "/tasks/add", json={"x": 1, "y": 2}, timeout=5)
+                    answer = web.post(site.url + "/tasks/add", json={"x": 1, "y": 2}, timeout=5)
                 except httpx.HTTPError:
                     continue
                 if answer.status_code == 202:
@@ -73,13 +74,13 @@ def recorder_of(site: Site) -> psutil.Process:
 
 
 def ended(site: Site, task_id: str) -> None:
-    task = httpx.get(f"{site.url}/tasks/{task_id}", params={"wait": 30}, timeout=40).json()
+    task = web.get(f"{site.url}/tasks/{task_id}", params={"wait": 30}, timeout=40).json()
     assert task["state"] == "SUCCESS", task
 
 
 def leads(site: Site) -> bool:
     """Its own recorder is the active one, and hears."""
-    status = httpx.get(site.url + "/stats").json().get("recorder") or {}
+    status = web.get(site.url + "/stats").json().get("recorder") or {}
     if not status.get("live"):
         return False
     return bool(str(status["recorder"]).endswith(f":{recorder_of(site).pid}"))

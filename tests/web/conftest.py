@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.http import new_client, web
 from tests.support import PATIENCE, Process, RedisServer, eventually, free_port, start_worker
 
 
@@ -50,12 +51,12 @@ class Site:
         assert self.process is not None
         assert self.process.running(), self.process.output()
         try:
-            return httpx.get(self.url + "/healthz").status_code == 200
+            return web.get(self.url + "/healthz").status_code == 200
         except httpx.TransportError:
             return False
 
     def ready(self) -> bool:
-        return httpx.get(self.url + "/readyz").status_code == 200
+        return web.get(self.url + "/readyz").status_code == 200
 
     def stop(self) -> int:
         assert self.process is not None
@@ -139,7 +140,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     found = Site(server, folder).start()
     worker = start_worker(server.url, folder / "worker.log")
     eventually(found.ready)
-    eventually(lambda: httpx.get(found.url + "/catalog").json()["tasks"])
+    eventually(lambda: web.get(found.url + "/catalog").json()["tasks"])
     yield found
     worker.stop()
     found.stop()
@@ -149,7 +150,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def client(site: Site) -> Iterator[httpx.Client]:
     """Speaks to the shared site."""
-    with httpx.Client(base_url=site.url, timeout=PATIENCE) as found:
+    with new_client(base_url=site.url, timeout=PATIENCE) as found:
         yield found
 
 

@@ -17,6 +17,7 @@ from app.web.pages import quality_figures as figures
 from app.web.pages.quality import CAUSES, in_words
 from app.web.pages.quality_figures import Figure, Grade
 from app.web.quality import Known
+from tests.http import web
 from tests.support import RedisServer, eventually
 from tests.web.conftest import Site
 from tests.web.test_health import nobody_records
@@ -163,10 +164,10 @@ def own(tmp_path: Path) -> Iterator[Site]:
 def test_a_recorder_that_says_nothing_leaves_figures_unknown(own: Site) -> None:
     address = own.url + "/ui/data-quality"
     assert "unknown since" not in eventually(
-        lambda: "Whole stories" in (text := httpx.get(address).text) and text
+        lambda: "Whole stories" in (text := web.get(address).text) and text
     )
     with nobody_records(own):
-        page = eventually(lambda: "unknown since" in (text := httpx.get(address).text) and text)
+        page = eventually(lambda: "unknown since" in (text := web.get(address).text) and text)
 
     assert "Nothing has been heard since" in page
     assert "no recorder is running" in page

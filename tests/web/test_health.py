@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 import redis
@@ -14,6 +13,7 @@ import redis
 from app.feed.lease import LEASE_KEY
 from app.feed.status import RecorderStatus
 from app.web.health import LATE_SECONDS, warnings_of
+from tests.http import web
 from tests.support import RedisServer, eventually
 from tests.web.conftest import Site
 
@@ -55,7 +55,7 @@ def nobody_records(site: Site) -> Iterator[None]:
 
 def test_nothing_is_ready_while_nobody_records(own: Site) -> None:
     def refused() -> dict[str, Any] | None:
-        answer = httpx.get(own.url + "/readyz")
+        answer = web.get(own.url + "/readyz")
         return answer.json() | {"after": answer.headers["retry-after"]} if answer.is_error else None
 
     with nobody_records(own):
@@ -67,7 +67,7 @@ def test_nothing_is_ready_while_nobody_records(own: Site) -> None:
     assert "recorder" in told["detail"]
     assert int(told["after"]) >= 1
     eventually(own.ready)
-    assert httpx.get(own.url + "/readyz").json()["status"] == "ready"
+    assert web.get(own.url + "/readyz").json()["status"] == "ready"
 
 
 def test_a_recorder_in_order_needs_no_warning() -> None:

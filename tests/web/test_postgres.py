@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.http import web
 from tests.postgres import PostgresServer
 from tests.support import RedisServer, eventually, start_worker
 from tests.web.conftest import Site
@@ -23,19 +23,19 @@ def server() -> Iterator[PostgresServer]:
 
 def submit(site: Site, count: int) -> list[str]:
     task = {"name": "worker.tasks.add", "kwargs": {"x": 1, "y": 2}}
-    found = httpx.post(f"{site.url}/tasks/batch", json={"tasks": [task] * count}, timeout=30)
+    found = web.post(f"{site.url}/tasks/batch", json={"tasks": [task] * count}, timeout=30)
     ids: list[str] = found.raise_for_status().json()["task_ids"]
     return ids
 
 
 def store_trouble(site: Site) -> str:
     """What /readyz says is wrong with the store; "" where nothing is."""
-    found = httpx.get(f"{site.url}/readyz", timeout=30).json()
+    found = web.get(f"{site.url}/readyz", timeout=30).json()
     return "" if found["store"]["ok"] else str(found["store"])
 
 
 def succeeded(site: Site) -> int:
-    found: int = httpx.get(f"{site.url}/stats", timeout=30).json()["tasks"].get("SUCCESS", 0)
+    found: int = web.get(f"{site.url}/stats", timeout=30).json()["tasks"].get("SUCCESS", 0)
     return found
 
 
@@ -49,7 +49,7 @@ def test_a_server_that_is_away_is_said_and_waited_for_and_nothing_is_lost(
     worker = start_worker(redis.url, tmp_path / "worker.log")
     try:
         site.start()
-        away = httpx.get(f"{site.url}/ui/tasks", timeout=30).text
+        away = web.get(f"{site.url}/ui/tasks", timeout=30).text
         assert "PostgreSQL" in away
         assert "secret" not in away
         assert store_trouble(site)
@@ -64,7 +64,7 @@ def test_a_server_that_is_away_is_said_and_waited_for_and_nothing_is_lost(
             eventually(site.ready)
         eventually(lambda: succeeded(site) == len(ids), every=0.5)
         for each in ids:
-            assert httpx.get(f"{site.url}/tasks/{each}").json()["state"] == "SUCCESS"
+            assert web.get(f"{site.url}/tasks/{each}").json()["state"] == "SUCCESS"
         assert site.process is not None
         assert "secret" not in site.process.output()
     finally:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app.domain.errors import CannotStart, TooMany
 from app.web.server import SEND_BUFFER, listen
 from app.web.streams import Streams
+from tests.http import new_client, web
 from tests.support import RedisServer, eventually
 from tests.web.conftest import Site, listening, submit
 
@@ -30,7 +30,7 @@ def own(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_the_server_stops_with_open_streams_and_says_goodbye(own: Site) -> None:
-    with httpx.Client(base_url=own.url) as client:
+    with new_client(base_url=own.url) as client:
         task_id = submit(client, "/tasks/add", {"x": 1, "y": 1})
     assert own.process is not None
     with (
@@ -53,7 +53,7 @@ def test_a_stream_resumes_across_a_restart(own: Site) -> None:
         own.stop()
     own.start()
     eventually(own.ready)
-    with httpx.Client(base_url=own.url) as client:
+    with new_client(base_url=own.url) as client:
         task_id = submit(client, "/tasks/add", {"x": 1, "y": 1})
     assert first.id is not None
     with listening(own.url + "/events", {"Last-Event-ID": first.id}) as again:
@@ -68,7 +68,7 @@ ADDITION = {"name": "worker.tasks.add", "args": [1, 1]}
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_submission_is_refused_in_time_while_redis_is_away(own: Site, frozen: bool) -> None:
     assert own.redis.process is not None
-    with httpx.Client(base_url=own.url, timeout=10) as client:
+    with new_client(base_url=own.url, timeout=10) as client:
         submit(client, "/tasks/add", {"x": 1, "y": 1})
         own.redis.process.signal(signal.SIGSTOP if frozen else signal.SIGKILL)
         for path, body in (
@@ -85,16 +85,16 @@ def test_a_submission_is_refused_in_time_while_redis_is_away(own: Site, frozen: 
             assert answer.headers["content-type"] == "application/problem+json"
             assert not frozen or "nothing was sent" in answer.json()["detail"]
             assert taken < 2, "as promised, from the moment of the request"
-    assert httpx.get(own.url + "/tasks").status_code == 200
+    assert web.get(own.url + "/tasks").status_code == 200
 
     def not_ready() -> bool:
-        told = httpx.get(own.url + "/readyz")
+        told = web.get(own.url + "/readyz")
         return told.status_code == 503 and not told.json()["broker"]["ok"]
 
     eventually(not_ready)
-    assert "broker" in httpx.get(own.url + "/readyz").json()["detail"]
-    assert httpx.get(own.url + "/healthz").status_code == 200
-    assert 'umbel_up{part="broker"} 0.0' in httpx.get(own.url + "/metrics").text
+    assert "broker" in web.get(own.url + "/readyz").json()["detail"]
+    assert web.get(own.url + "/healthz").status_code == 200
+    assert 'umbel_up{part="broker"} 0.0' in web.get(own.url + "/metrics").text
 
 
 def test_a_port_in_use_is_said_in_one_sentence() -> None:

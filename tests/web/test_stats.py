@@ -8,6 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.http import new_client
 from tests.support import RedisServer, eventually
 from tests.web.conftest import Site, ended, submit
 
@@ -34,7 +35,7 @@ def stats(client: httpx.Client) -> dict[str, Any]:
 
 
 def test_a_time_without_a_recorder_is_told_with_how_it_healed(restarted: Site) -> None:
-    with httpx.Client(base_url=restarted.url) as client:
+    with new_client(base_url=restarted.url) as client:
 
         def healed() -> dict[str, Any] | None:
             windows = stats(client)["blind_windows"]

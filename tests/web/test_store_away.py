@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.http import new_client
 from tests.postgres import PostgresServer
 from tests.support import RedisServer, eventually
 from tests.web.conftest import Site, submit
@@ -37,7 +37,7 @@ def own(tmp_path: Path, postgres: PostgresServer) -> Iterator[Site]:
 def test_every_page_is_as_it_was_and_says_so_while_the_store_is_away(
     own: Site, postgres: PostgresServer
 ) -> None:
-    with httpx.Client(base_url=own.url, timeout=30, headers=HTML) as client:
+    with new_client(base_url=own.url, timeout=30, headers=HTML) as client:
         task_id = submit(client, "/tasks/add", {"x": 1, "y": 1})
         pages = (*PAGES, f"/ui/tasks/{task_id}")
         eventually(lambda: task_id in client.get("/ui/tasks").text)
