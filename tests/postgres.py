@@ -84,6 +84,8 @@ class PostgresServer:
     port: int = field(default_factory=free_port)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="umbel-pg-")))
     process: Process | None = None
+    more: dict[str, str] = field(default_factory=dict)
+    """Settings beyond those of a throw-away server, or other than they are there."""
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://umbel:secret@127.0.0.1:{self.port}/{database}"
@@ -97,7 +99,7 @@ class PostgresServer:
             shutil.copytree(_made(), self.folder, dirs_exist_ok=True)
             for path in (self.folder, *self.folder.rglob("*")):
                 os.chown(path, os.geteuid() if _user() is None else NOBODY, -1)
-        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        settings = [f"--{name}={value}" for name, value in (_SETTINGS | self.more).items()]
         command = [str(_programs() / "postgres"), "-D", str(data), "-p", str(self.port)]
         command += ["-k", str(self.folder), *settings]
         self.process = Process(command, self.folder / "log", cwd=self.folder, user=_user()).start()

@@ -1,0 +1,161 @@
+"""A store with millions of tasks: filled once, kept, and copied for whoever changes it.
+
+`python -m benchmarks.history --tasks 1000000 --database sqlite` fills one and says where it is.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.store.database import Database
+from app.store.migrations import HEAD
+from benchmarks import believable, filling
+from tests.postgres import PostgresServer
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+TASKS = 10_000_000
+"""Unless BENCH_TASKS says otherwise."""
+SETTINGS = {"shared_buffers": "1GB", "fsync": "on"}
+"""A quarter of a small server's memory, where the default is 128 MiB; and real commits."""
+_FILLED = "filled.json"
+
+
+@dataclass(frozen=True)
+class History:
+    """A store at `url`, in files below `folder`; its tasks are of the 30 days before `ended_at`."""
+
+    folder: Path
+    url: str
+    tasks: int
+    ended_at: float
+
+    @property
+    def began_at(self) -> float:
+        return self.ended_at - believable.DAYS * 86_400
+
+
+@contextmanager
+def kept(database: str, tasks: int = 0) -> Iterator[History]:
+    """The kept store itself, for whoever only reads; one at a time. It is filled if need be."""
+    with ExitStack() as stack:
+        folder = _ensure(database, tasks or size(), stack)
+        yield stack.enter_context(_opened(folder, database))
+
+
+@contextmanager
+def copied(database: str, into: Path, tasks: int = 0) -> Iterator[History]:
+    """A copy in the new folder `into`, for whoever changes it; removed at the end."""
+    with ExitStack() as stack:
+        folder = _ensure(database, tasks or size(), stack)
+        shutil.copytree(folder, into, copy_function=_copy_with_owner)
+        _own_folders(folder, into)
+    try:
+        with _opened(into, database) as found:
+            yield found
+    finally:
+        shutil.rmtree(into, ignore_errors=True)
+
+
+def size() -> int:
+    """How many tasks the benchmarks ask for."""
+    return int(os.environ.get("BENCH_TASKS", TASKS))
+
+
+def place() -> Path:
+    """Where filled stores are kept: BENCH_FOLDER, or a folder that PostgreSQL's user can enter."""
+    default = Path("/var/tmp") / f"umbel-benchmarks-{os.getuid()}"
+    return Path(os.environ.get("BENCH_FOLDER", default))
+
+
+def _ensure(database: str, tasks: int, stack: ExitStack) -> Path:
+    """The folder of that store, nobody else's until the stack ends. Others of that size, which
+    were made by another version of this or of the schema, are removed."""
+    top = place()
+    top.mkdir(parents=True, exist_ok=True)
+    lock = stack.enter_context((top / f"{database}-{tasks}.lock").open("w"))
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = top / f"{database}-{tasks}-{HEAD}-{_digest()}"
+    for old in top.glob(f"{database}-{tasks}-*"):
+        if old != folder:
+            shutil.rmtree(old)
+    if not (folder / _FILLED).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        _fill(folder, database, tasks)
+    return folder
+
+
+def _digest() -> str:
+    sources = [Path(module.__file__ or "").read_bytes() for module in (believable, filling)]
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:8]
+
+
+def _fill(folder: Path, database: str, tasks: int) -> None:
+    folder.mkdir()
+    # A round hour, so that nothing is in the future and all that is made in it is the same.
+    ended_at = time.time() // 3600 * 3600
+    began = time.monotonic()
+    with _store(folder, database) as url:
+        db = Database.open(url)
+        filling.fill(db, url, tasks, ended_at)
+        db.close()
+    took = time.monotonic() - began
+    found = {"tasks": tasks, "ended_at": ended_at, "took_seconds": round(took)}
+    (folder / _FILLED).write_text(json.dumps(found))
+
+
+@contextmanager
+def _opened(folder: Path, database: str) -> Iterator[History]:
+    found = json.loads((folder / _FILLED).read_text())
+    with _store(folder, database) as url:
+        yield History(folder, url, found["tasks"], found["ended_at"])
+
+
+@contextmanager
+def _store(folder: Path, database: str) -> Iterator[str]:
+    """Its address, while it can be used."""
+    if database == SQLITE:
+        yield f"sqlite:///{folder / 'umbel.db'}"
+        return
+    server = PostgresServer(folder=folder / "server", more=SETTINGS)
+    server.folder.mkdir(exist_ok=True)
+    server.start()
+    try:
+        yield server.url()
+    finally:
+        server.stop()
+
+
+def _copy_with_owner(source: str, target: str) -> None:
+    shutil.copyfile(source, target)
+    shutil.copystat(source, target)
+    found = os.stat(source)
+    os.chown(target, found.st_uid, found.st_gid)
+
+
+def _own_folders(source: Path, target: Path) -> None:
+    for each in (source, *(path for path in source.rglob("*") if path.is_dir())):
+        found = each.stat()
+        os.chown(target / each.relative_to(source), found.st_uid, found.st_gid)
+
+
+def main() -> None:
+    """Fills a store, unless that was done before, and prints where it is."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.history")
+    parser.add_argument("--tasks", type=int, default=size())
+    parser.add_argument("--database", choices=(SQLITE, POSTGRESQL), default=SQLITE)
+    given = parser.parse_args()
+    with kept(given.database, given.tasks) as found:
+        bytes_ = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
+        print(f"{found.tasks:,} tasks, {bytes_ / 2**30:.1f} GiB: {found.folder}")
+
+
+if __name__ == "__main__":
+    main()
