@@ -26,6 +26,7 @@ from app.web import api_routes, security
 from app.web.errors import install_errors
 from app.web.health import Health
 from app.web.news import News
+from app.web.packing import Packing
 from app.web.pages import install_pages
 from app.web.quality import Quality
 from app.web.reading import Reading
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _install_security(app: FastAPI, settings: Settings) -> None:
+    app.add_middleware(Packing)
     names = security.known_names(settings.host, settings.allowed_hosts)
     app.add_middleware(
         security.Gate,

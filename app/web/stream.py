@@ -8,6 +8,7 @@ because every layer above costs more for a message than the message (docs/decisi
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import get_args
 from urllib.parse import parse_qsl
 
@@ -100,39 +101,30 @@ class EventStream:
         if scope.get("head"):
             await send({"type": "http.response.body", "body": b""})
             return
-        with umbel.streams.admit() as stream:
-            # Past the layers that only look at an answer's beginning.
-            reader = Reader(umbel, stream, wanted, scope.get(PLAIN_SEND, send))
-            await self._serve(reader, receive, last_id)
+        # Past the layers that only look at an answer's beginning.
+        plain = scope.get(PLAIN_SEND, send)
+        await umbel.streams.serve(
+            receive, plain, partial(self._follow, umbel, wanted, last_id), BYE
+        )
 
-    async def _serve(self, reader: "Reader", receive: Receive, last_id: str | None) -> None:
-        watcher = asyncio.create_task(_watch(receive, reader.stream))
+    async def _follow(
+        self, umbel: Umbel, wanted: Wanted, last_id: str | None, stream: Stream
+    ) -> None:
+        reader = Reader(umbel, stream, wanted)
         try:
             await reader.begin(last_id, self._replays)
             await reader.follow()
-        except asyncio.CancelledError:
-            closing = reader.umbel.streams.closing
-            if not (closing or watcher.done() or reader.stream.sending_since):
-                raise
-            if reader.stream.task is not None:
-                reader.stream.task.uncancel()
-            if closing and not watcher.done() and reader.stream.sending_since is None:
-                await reader.end()
-            # Otherwise the reader has left or stalled: returning closes the connection.
         except FeedUnavailable:
-            await reader.end()  # it knows where it was, and asks again
-        finally:
-            watcher.cancel()
+            pass  # it knows where it was, and asks again
 
 
 class Reader:
     """One reader: what it wants, and its place in the ring."""
 
-    def __init__(self, umbel: Umbel, stream: Stream, wanted: Wanted, send: Send) -> None:
+    def __init__(self, umbel: Umbel, stream: Stream, wanted: Wanted) -> None:
         self.umbel = umbel
-        self.stream = stream
+        self._write = stream.write
         self._wanted = wanted
-        self._send = send
         self._place(umbel.tail.position, umbel.tail.head)
 
     async def begin(self, last_id: str | None, replays: asyncio.Semaphore) -> None:
@@ -169,10 +161,6 @@ class Reader:
                 await self._write(heartbeat(self.umbel, self._seen))
                 due = time.monotonic() + HEARTBEAT_SECONDS
 
-    async def end(self) -> None:
-        """Says goodbye."""
-        await self._send({"type": "http.response.body", "body": BYE})
-
     def _place(self, position: int, seen: str | None) -> None:
         self._position, self._seen = position, seen
 
@@ -196,12 +184,6 @@ class Reader:
     async def _reset(self, reason: str) -> None:
         self._place(self.umbel.tail.position, self.umbel.tail.head)
         await self._write(reset_frame(self._seen, reason))
-
-    async def _write(self, frames: bytes) -> None:
-        if frames:
-            self.stream.sending_since = time.monotonic()
-            await self._send({"type": "http.response.body", "body": frames, "more_body": True})
-            self.stream.sending_since = None
 
 
 def read_request(scope: Scope) -> tuple[Wanted, str | None]:
@@ -273,10 +255,3 @@ def _kinds(pairs: Sequence[tuple[str, str]]) -> frozenset[str]:
             error = FieldError(("query", "types"), f"{kind[:60]!r} is not one of {allowed}")
             raise BadInput("That type of event is not known.", (error,))
     return frozenset(given)
-
-
-async def _watch(receive: Receive, stream: Stream) -> None:
-    """Ends the stream when its reader has left, which only `receive` ever tells."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    stream.cancel()

@@ -5,7 +5,10 @@ import base64
 import hashlib
 import json
 import time
+import zlib
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,15 +16,21 @@ from markupsafe import Markup
 
 from app.domain.errors import StoreUnavailable, TooMany
 from app.domain.tasks import Task, TaskState, Transition
+from app.feed.changes import Change
+from app.feed.codec import encode_summary
+from app.feed.tail import Tailed
 from app.operations.catalog import Catalog, Entry
 from app.web.pages import formats, live
 from app.web.pages.assets import StaticAssets
+from app.web.pages.digest import Digest
 from app.web.pages.forms import answer, offers
 from app.web.pages.json_text import pretty
 from app.web.pages.live import Channel, encode
 from app.web.pages.recall import Recall
 from app.web.pages.story import tell
 from app.web.pages.tasks import read_query
+from app.web.streams import Stream
+from tests.support import eventually_async
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 SCHEMA = {
@@ -165,43 +174,81 @@ class _View:
         return {}
 
 
+class _Counting(_View):
+    """Looks different each time that it is rendered."""
+
+    def __init__(self) -> None:
+        self.shown: list[dict[str, Markup]] = []
+
+    @property
+    def rendered(self) -> int:
+        return len(self.shown)
+
+    async def fragments(self) -> dict[str, Markup]:
+        self.shown.append({"a": Markup(f"number {self.rendered}")})
+        return self.shown[-1]
+
+
 async def test_a_viewer_gets_all_first_and_then_only_what_changed() -> None:
     channel = Channel(_View())
-    channel.show({"a": Markup("1"), "b": Markup("1")})
-    channel.show({"a": Markup("1"), "b": Markup("1")})
+    await channel.show({"a": Markup("1"), "b": Markup("1")})
+    await channel.show({"a": Markup("1"), "b": Markup("1")})
     assert channel.position == 1
-    channel.show({"a": Markup("2"), "b": Markup("1")})
+    await channel.show({"a": Markup("2"), "b": Markup("1")})
 
     assert channel.position == 2
-    assert channel.since(0) == encode({"a": "2", "b": "1"})
-    assert channel.since(1) == encode({"a": "2"})
+    assert [frame.plain for frame in channel.since(0)] == [encode({"a": "2", "b": "1"})]
+    assert [frame.plain for frame in channel.since(1)] == [encode({"a": "2"})]
 
 
 async def test_a_viewer_that_fell_far_behind_gets_all() -> None:
     channel = Channel(_View())
     for number in range(live.FRAMES_KEPT + 3):
-        channel.show({"a": Markup(number)})
+        await channel.show({"a": Markup(number)})
 
-    assert channel.since(1) == encode({"a": str(live.FRAMES_KEPT + 2)})
+    (frame,) = channel.since(1)
+    assert frame.plain == encode({"a": str(live.FRAMES_KEPT + 2)})
+    assert channel.since(0) == [frame], "and it is encoded once for all who need it"
+
+
+class Quiet:
+    """A feed without changes, and the parts around a page, without a site."""
+
+    position = 0
+    fragments: dict[str, Markup] = {}  # noqa: RUF012
+
+    async def wait(self, position: int, patience: float) -> bool:
+        await asyncio.sleep(patience)
+        return False
+
+    def after(self, position: int, limit: int) -> list[object]:
+        return []
+
+    async def refresh(self) -> None:
+        await asyncio.sleep(0)
+
+    def as_of(self, at: float | None) -> Markup:
+        return Markup(at)
+
+
+class Screen:
+    """A viewer: what it was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.stream = Stream(self._take)
+
+    async def _take(self, message: Any) -> None:
+        self.sent.append(message["body"])
+
+    async def has_been_sent(self, count: int) -> bool:
+        return len(self.sent) >= count
 
 
 async def test_a_view_that_nobody_watches_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Quiet:
-        position = 0
-        fragments: dict[str, Markup] = {}  # noqa: RUF012
-
-        def after(self, position: int) -> list[object]:
-            return []
-
-        async def refresh(self) -> None:
-            await asyncio.sleep(0)
-
-        def as_of(self, at: float | None) -> Markup:
-            return Markup(at)
-
-    views = live.LiveViews(Quiet(), Quiet())  # type: ignore[arg-type]
-    frames = views.follow(_View())
-    assert await anext(frames)
+    views, screen = live.LiveViews(Quiet(), Quiet()), Screen()  # type: ignore[arg-type]
+    watching = asyncio.create_task(views.follow(_View(), screen.stream))
+    await eventually_async(partial(screen.has_been_sent, 1))
     assert (views.views, views.viewers) == (1, 1)
 
     monkeypatch.setattr(live, "VIEW_LIMIT", 1)
@@ -209,9 +256,70 @@ async def test_a_view_that_nobody_watches_is_dropped(monkeypatch: pytest.MonkeyP
     other.key = "other"
     with pytest.raises(TooMany):
         views.check(other)
-    await frames.aclose()
+    watching.cancel()
+    await asyncio.wait([watching])
 
     assert (views.views, views.viewers) == (0, 0)
+
+
+async def test_many_viewers_of_a_page_cost_one_rendering_and_one_packing_a_tick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packings = []
+    monkeypatch.setattr(live, "pack_frame", lambda frame: packings.append(frame) or frame)
+    view = _Counting()
+    views, screens = live.LiveViews(Quiet(), Quiet()), [Screen() for _ in range(50)]  # type: ignore[arg-type]
+    watching = [
+        asyncio.create_task(views.follow(view, screen.stream, packed=True)) for screen in screens
+    ]
+    for screen in screens:
+        await eventually_async(partial(screen.has_been_sent, 3))
+    for task in watching:
+        task.cancel()
+    await asyncio.wait(watching)
+
+    frames = {frame for screen in screens for frame in screen.sent[1:]}
+    assert len(frames) <= view.rendered
+    assert len(packings) <= view.rendered + 1, "each frame once, and the whole of it once"
+
+
+async def test_frames_packed_apart_are_one_gzip_stream() -> None:
+    screen, view = Screen(), _Counting()
+    views = live.LiveViews(Quiet(), Quiet())  # type: ignore[arg-type]
+    watching = asyncio.create_task(views.follow(view, screen.stream, packed=True))
+    await eventually_async(partial(screen.has_been_sent, 3))
+    watching.cancel()
+    await asyncio.wait([watching])
+    plain = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(b"".join(screen.sent[:3]))
+
+    texts = [str(fragments["a"]) for fragments in view.shown[:3]]
+    first = encode({"a": texts[0], "as-of": "None"})
+    assert plain == first + b"".join(encode({"a": text}) for text in texts[1:])
+
+
+def test_a_view_is_told_once_of_many_changes_of_one_task() -> None:
+    changes = []
+    for position in range(1, 6):
+        task = Task(id="t", seq=position, queue="q", worker="w", parent_id="parent")
+        changes.append(Tailed(position, Change(f"1-{position}", "task", encode_summary(task))))
+    digest = Digest(changes)
+
+    assert digest.tasks == {"t": changes[-1]}
+    assert (digest.newest, "q" in digest.queues, "w" in digest.workers) == (5, True, True)
+    assert digest.concerns("t")
+    assert digest.concerns("parent")
+    assert not digest.concerns("other")
+    assert not Digest([])
+
+
+def test_a_view_that_is_read_slowly_misses_a_bounded_number_of_ticks() -> None:
+    channel = Channel(_View())
+    change = Tailed(1, Change("1-1", "queue", b"{}"))
+    for _ in range(live.MISSED + 5):
+        channel.tell(Digest([change]))
+
+    assert channel.missed[0] is None, "what it missed it reads anew"
+    assert len(channel.missed) <= live.MISSED
 
 
 async def test_a_page_that_cannot_be_read_is_as_it_was() -> None:

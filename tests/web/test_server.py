@@ -120,7 +120,7 @@ def test_the_listening_socket_keeps_little_for_slow_readers() -> None:
 
 async def test_streams_are_counted_and_limited() -> None:
     streams = Streams(limit=2)
-    with streams.admit(), streams.counted():
+    with streams.counted(), streams.counted():
         assert streams.open == 2
         with pytest.raises(TooMany):
             streams.check()

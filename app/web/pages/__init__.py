@@ -8,7 +8,7 @@ from app.web.pages.dashboard import error_page
 from app.web.pages.overview import router as of_overview
 from app.web.pages.quality import router as of_quality
 from app.web.pages.queues import router as of_queues
-from app.web.pages.stream import router as of_stream
+from app.web.pages.stream import route as live_stream
 from app.web.pages.submit import router as of_submit
 from app.web.pages.task import router as of_task
 from app.web.pages.tasks import router as of_tasks
@@ -17,7 +17,6 @@ from app.web.pages.workers import router as of_workers
 router = APIRouter(include_in_schema=False)
 for part in (
     of_overview,
-    of_stream,
     of_submit,
     of_tasks,
     of_task,
@@ -33,4 +32,5 @@ def install_pages(app: FastAPI) -> PageMaker:
     app.state.assets = StaticAssets()
     app.mount(app.state.assets.mount, app.state.assets)
     app.include_router(router)
+    app.router.routes.append(live_stream)
     return error_page

@@ -34,7 +34,6 @@ class Dashboard:
         self.views = LiveViews(umbel.tail, self.shell)
         self.recall = Recall(self.shell.away)
         self._rows: OrderedDict[int, Markup] = OrderedDict()
-        umbel.streams.on_close(self.views.close)
 
     def row(self, tailed: Tailed) -> Markup:
         """The row of a changed task, rendered once for all views that show it."""

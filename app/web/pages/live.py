@@ -1,22 +1,25 @@
 """Live pages: a page's own fragments, sent again when they would look different.
 
 A view is what a page shows: viewers of equal views share it. It is read and rendered at most
-once a tick, what changed is encoded once, and each viewer is a place in that short list of
-frames. Whoever connects, or falls behind the list, is sent all fragments, so no viewer needs
-a memory of its own and a restart of anything is mended by connecting again.
+once a tick, what changed is encoded and packed once, and each viewer is a place in that short
+list of frames. Whoever connects, or falls behind the list, is sent all fragments, so no viewer
+needs a memory of its own and a restart of anything is mended by connecting again.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from functools import cached_property
 from typing import Protocol
 
 from app.domain.errors import TooMany, UmbelError, Unavailable
-from app.feed.tail import Tail, Tailed
+from app.feed.tail import RING_COUNT, Tail
+from app.web.packing import STREAM_HEAD, pack_frame
+from app.web.pages.digest import Digest
 from app.web.pages.render import Fragments
 from app.web.pages.shell import Shell
+from app.web.streams import Stream, Waiting
 
 TICK = 0.25
 """Seconds between two looks for something new: faster than a person reads, and slow enough
@@ -25,14 +28,16 @@ REFRESH = 10.0
 """Seconds after which a view is rendered without a change: ages and windows of time move on."""
 VIEW_LIMIT = 500
 """Distinct views at once; each is looked at every tick, so 500 cost some percent of a core."""
+RENDERINGS = 250
+"""Of all views in a second, some 1 ms each: with more views each has its turn less often."""
 FRAMES_KEPT = 40
 """Frames of a view kept for viewers that read slowly: 10 s of a busy one, then all anew."""
+MISSED = 40
+"""Ticks whose changes are kept for a view that is still being read: 10 s, then it is read anew."""
 AGAIN = 1.0
 """Seconds until a view is rendered again after something that it needs was away."""
 HEARTBEAT = 10.0
 """Seconds of silence after which a stream says that it lives; pages give up after 25."""
-RETRY = 1000
-"""Milliseconds until a page connects again after a goodbye."""
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +53,9 @@ class View(Protocol):
         """Seconds between two renderings, at least."""
         ...
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
-        """Notes what happened, if anything; whether the page may look different. None: there is
-        a gap, read anew."""
+    def take(self, news: Digest | None) -> bool:
+        """Notes what happened; whether the page may look different. None: there is a gap, read
+        anew."""
         ...
 
     async def fragments(self) -> Fragments:
@@ -58,39 +63,81 @@ class View(Protocol):
         ...
 
 
+class Frame:
+    """What viewers of one view are sent: encoded once, and packed once for those who take it."""
+
+    def __init__(self, plain: bytes) -> None:
+        self.plain = plain
+
+    @cached_property
+    def packed(self) -> bytes:
+        return pack_frame(self.plain)
+
+
+SILENCE = Frame(b"event: heartbeat\ndata: {}\n\n")
+
+
 class Channel:
-    """One view with viewers: its latest fragments and the frames that lead to them."""
+    """One view with viewers: its latest fragments and the frames that lead to them.
+
+    `missed` is what happened since the view last took notice, None where there was a gap.
+    """
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.viewers = 0
         self.position = 0
         self.shown: dict[str, str] = {}
-        self.frames: deque[bytes] = deque(maxlen=FRAMES_KEPT)
-        self.changed = asyncio.Event()
+        self.frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
+        self.waiting = Waiting()
         self.task: asyncio.Task[None] | None = None
+        self.missed: list[Digest | None] = []
+        self._told = asyncio.Event()
+        self._whole: tuple[int, Frame] | None = None
+        self._framed_at = time.monotonic()
 
-    def show(self, fragments: Fragments) -> None:
-        """Makes a frame of the fragments that look different from the last ones."""
+    def tell(self, news: Digest | None) -> None:
+        """Something happened, or nothing (an empty digest)."""
+        if news is None or len(self.missed) >= MISSED:
+            self.missed = [None]
+        elif news or not self.missed:
+            self.missed.append(news)
+        self._told.set()
+
+    async def told(self) -> None:
+        """Waits for the next tick."""
+        await self._told.wait()
+        self._told.clear()
+
+    def take(self) -> bool:
+        """Has the view take notice of what it missed; whether it may look different."""
+        missed, self.missed = self.missed, []
+        taken = [self.view.take(news) for news in missed]
+        return any(taken)
+
+    async def show(self, fragments: Fragments) -> None:
+        """Sends the fragments that look different from the last ones, or a sign of life."""
         news = {name: text for name, text in fragments.items() if self.shown.get(name) != text}
-        if not news and self.position:
+        now = time.monotonic()
+        if news or not self.position:
+            self.shown.update(news)
+            self.frames.append(Frame(encode(news)))
+        elif now - self._framed_at >= HEARTBEAT:
+            self.frames.append(SILENCE)
+        else:
             return
-        self.shown.update(news)
-        self.frames.append(encode(news))
+        self._framed_at = now
         self.position += 1
-        self.wake()
+        await self.waiting.wake()
 
-    def wake(self) -> None:
-        """Wakes every viewer."""
-        self.changed.set()
-        self.changed = asyncio.Event()
-
-    def since(self, position: int) -> bytes:
+    def since(self, position: int) -> list[Frame]:
         """What a viewer at `position` has to be sent to be up to date."""
         behind = self.position - position
-        if position == 0 or behind > len(self.frames):
-            return encode(self.shown)
-        return b"".join(list(self.frames)[len(self.frames) - behind :])
+        if position and behind <= len(self.frames):
+            return list(self.frames)[len(self.frames) - behind :]
+        if self._whole is None or self._whole[0] != self.position:
+            self._whole = self.position, Frame(encode(self.shown))
+        return [self._whole[1]]
 
 
 class LiveViews:
@@ -100,7 +147,7 @@ class LiveViews:
         self._tail = tail
         self._shell = shell
         self._channels: dict[str, Channel] = {}
-        self._closing = False
+        self._ticking: asyncio.Task[None] | None = None
 
     @property
     def views(self) -> int:
@@ -112,23 +159,21 @@ class LiveViews:
         """Open streams of pages."""
         return sum(channel.viewers for channel in self._channels.values())
 
-    async def follow(self, view: View) -> AsyncGenerator[bytes, None]:
-        """The frames for one viewer, from all fragments on. Raises TooMany before the first."""
+    async def follow(self, view: View, stream: Stream, packed: bool = False) -> None:
+        """Sends one viewer all fragments and then what changes, for ever. Raises TooMany before
+        the first."""
         channel = self._join(view)
         try:
-            position = 0
-            while not self._closing:
-                changed = channel.changed
-                if channel.position > position:
-                    frame = channel.since(position)
-                    position = channel.position
-                    yield frame
+            position, head = 0, STREAM_HEAD if packed else b""
+            while True:
+                if channel.position == position:
+                    await channel.waiting.woken()
                     continue
-                try:
-                    await asyncio.wait_for(changed.wait(), HEARTBEAT)
-                except TimeoutError:
-                    yield b"event: heartbeat\ndata: {}\n\n"
-            yield f"retry: {RETRY}\nevent: bye\ndata: {{}}\n\n".encode()
+                frames = channel.since(position)
+                position = channel.position
+                parts = [frame.packed if packed else frame.plain for frame in frames]
+                await stream.write(head + (parts[0] if len(parts) == 1 else b"".join(parts)))
+                head = b""
         finally:
             self._leave(channel)
 
@@ -137,18 +182,14 @@ class LiveViews:
         if view.key not in self._channels and len(self._channels) >= VIEW_LIMIT:
             raise TooMany(f"{VIEW_LIMIT} different pages are watched live already.")
 
-    def close(self) -> None:
-        """Says goodbye to every viewer: the server is stopping."""
-        self._closing = True
-        for channel in self._channels.values():
-            channel.wake()
-
     def _join(self, view: View) -> Channel:
         self.check(view)
         channel = self._channels.get(view.key)
         if channel is None:
             channel = self._channels[view.key] = Channel(view)
             channel.task = asyncio.create_task(self._keep(channel), name=f"view {view.key[:80]}")
+            if self._ticking is None:
+                self._ticking = asyncio.create_task(self._tick(), name="ticks of live pages")
         channel.viewers += 1
         return channel
 
@@ -158,26 +199,38 @@ class LiveViews:
             self._channels.pop(channel.view.key, None)
             if channel.task is not None:
                 channel.task.cancel()
+        if not self._channels and self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+
+    async def _tick(self) -> None:
+        """Tells every view what happened: at once after a silence, and then once a tick."""
+        position = self._tail.position
+        while True:
+            await self._tail.wait(position, TICK)
+            changes = self._tail.after(position, RING_COUNT)
+            position = self._tail.position
+            if changes is None or any(tailed.change.kind == "reset" for tailed in changes):
+                news = None
+            else:
+                news = Digest(changes)
+            for channel in self._channels.values():
+                channel.tell(news)
+            await asyncio.sleep(TICK)
 
     async def _keep(self, channel: Channel) -> None:
         """Renders a view again whenever it may look different, as long as it is watched."""
         view, loop = channel.view, asyncio.get_running_loop()
-        position = self._tail.position
         rendered_at = -REFRESH
         rendered: Fragments = {}
         shown_at: float | None = None
         failed = 0.0
         due = True
         while True:
-            changes = self._tail.after(position)
-            if changes is None or any(change.change.kind == "reset" for change in changes):
-                position = self._tail.position
-                due = view.take(None) or due
-            else:
-                position = changes[-1].position if changes else position
-                due = view.take(changes) or due
-            age = loop.time() - rendered_at
-            if (due and age >= max(view.every, failed)) or age >= REFRESH:
+            due = channel.take() or due
+            age = loop.time() - rendered_at + TICK / 2  # a tick may come a little early
+            pace = max(view.every, failed, len(self._channels) / RENDERINGS)
+            if (due and age >= pace) or age >= REFRESH:
                 rendered_at, due = loop.time(), False
                 try:
                     parts = await self._rendered(view)
@@ -190,8 +243,8 @@ class LiveViews:
                 except UmbelError:
                     pass  # it is gone, and the page shows what it was
             await self._shell.refresh()
-            channel.show({**self._shell.fragments, **rendered})
-            await asyncio.sleep(TICK)
+            await channel.show({**self._shell.fragments, **rendered})
+            await channel.told()
 
     async def _rendered(self, view: View) -> Fragments:
         try:

@@ -1,7 +1,7 @@
 """The first page: what needs attention, then how it goes, then where to go on."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -12,12 +12,12 @@ from app.domain.filters import TaskFilter
 from app.domain.queues import Queue
 from app.domain.tasks import Task, TaskState
 from app.domain.workers import Worker, WorkerState
-from app.feed.tail import Tailed
 from app.store import lost, rollups, tasks
 from app.store.database import Database
 from app.store.stories import Stories
 from app.web.pages.chart import MINUTES, Chart, draw
 from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.digest import Digest
 from app.web.pages.forms import Offer, offers
 from app.web.pages.render import queue_path
 from app.web.pages.shell import Whole
@@ -71,8 +71,8 @@ class OverviewView:
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
-        return changes is None or bool(changes)
+    def take(self, news: Digest | None) -> bool:
+        return news is None or bool(news)
 
     async def fragments(self) -> dict[str, Markup]:
         page = await read_page(self._dashboard)

@@ -1,7 +1,6 @@
 """Data quality: whether Umbel hears, what it missed, and how that was made good."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,11 +10,11 @@ from starlette.responses import Response
 
 from app.domain.errors import StoreUnavailable
 from app.feed.replicas import Replica
-from app.feed.tail import Tailed
 from app.store.blind_windows import EVENTS, STREAM, BlindWindow
 from app.web.health import Part
 from app.web.pages import quality_figures as figures
 from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.digest import Digest
 from app.web.pages.formats import amount
 from app.web.pages.quality_figures import Figure, Grade, Section
 from app.web.quality import Known
@@ -73,7 +72,7 @@ class QualityView:
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
+    def take(self, news: Digest | None) -> bool:
         return True  # lag and rate move without any change
 
     async def fragments(self) -> dict[str, Markup]:

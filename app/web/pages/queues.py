@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -13,9 +12,9 @@ from app.domain.errors import NotFound
 from app.domain.filters import TaskFilter
 from app.domain.queues import Queue
 from app.domain.tasks import Task
-from app.feed.tail import Tailed
 from app.store import queues, tasks
 from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.digest import Digest
 from app.web.pages.render import queue_path
 
 LATEST = 20
@@ -52,8 +51,8 @@ class QueuesView:
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
-        return changes is None or any(tailed.change.kind == "queue" for tailed in changes)
+    def take(self, news: Digest | None) -> bool:
+        return news is None or "queue" in news.kinds
 
     async def fragments(self) -> dict[str, Markup]:
         whole = await self._dashboard.shell.whole()
@@ -72,12 +71,8 @@ class QueueView:
         self._name = name
         self.key = queue_path(name).removeprefix("/ui/")
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
-        return changes is None or any(
-            tailed.change.kind == "queue"
-            or (tailed.task is not None and tailed.task.queue == self._name)
-            for tailed in changes
-        )
+    def take(self, news: Digest | None) -> bool:
+        return news is None or "queue" in news.kinds or self._name in news.queues
 
     async def fragments(self) -> dict[str, Markup]:
         page = await read_page(self._dashboard, self._name)

@@ -1,33 +1,55 @@
 """The live stream of a page: one for each open page, whatever it shows."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from functools import partial
+from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response, StreamingResponse
+from fastapi import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from app.domain.errors import NotFound
+from app.domain.errors import NotFound, UmbelError
+from app.web.errors import refusal
+from app.web.packing import GZIP, VARY, pack_frame, takes_gzip
 from app.web.pages import queues, task, tasks, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.live import View
 from app.web.pages.overview import OverviewView
 from app.web.pages.quality import QualityView
+from app.web.security import PLAIN_SEND
+from app.web.stream import HEADERS
 
-HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+RETRY_MS = 1000
+"""When a page connects again after a goodbye."""
+BYE = b"retry: %d\nevent: bye\ndata: {}\n\n" % RETRY_MS
+PACKED_BYE = pack_frame(BYE)
 
-router = APIRouter()
+
+class PageStream:
+    """The endpoint: fragments of a page, whenever they look different. Plain ASGI, as `/events`
+    is, and compressed for all viewers at once (docs/decisions/0014-live-bytes.md)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        dashboard = dashboard_of(Request(scope))
+        streams = dashboard.umbel.streams
+        packed = takes_gzip(scope["headers"])
+        try:
+            view = view_of(dashboard, scope["path_params"]["page"], _pairs(scope))
+            streams.check()
+            dashboard.views.check(view)
+        except UmbelError as error:
+            await refusal(scope["path"], error)(scope, receive, send)
+            return
+        headers = [*HEADERS, GZIP, VARY] if packed else [*HEADERS, VARY]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope.get("head"):
+            await send({"type": "http.response.body", "body": b""})
+            return
+        follow = partial(dashboard.views.follow, view, packed=packed)
+        plain = scope.get(PLAIN_SEND, send)
+        await streams.serve(receive, plain, follow, PACKED_BYE if packed else BYE)
 
 
-@router.get("/ui/live/{page:path}", include_in_schema=False)
-async def follow(request: Request, page: str) -> Response:
-    """Fragments of the page, whenever they look different."""
-    dashboard = dashboard_of(request)
-    view = view_of(dashboard, page, request.query_params.multi_items())
-    dashboard.umbel.streams.check()
-    dashboard.views.check(view)
-    return StreamingResponse(
-        _frames(dashboard, view), headers=HEADERS, media_type="text/event-stream"
-    )
+route = Route("/ui/live/{page:path}", PageStream(), methods=["GET"], include_in_schema=False)
 
 
 def view_of(dashboard: Dashboard, page: str, pairs: list[tuple[str, str]]) -> View:
@@ -53,8 +75,5 @@ def view_of(dashboard: Dashboard, page: str, pairs: list[tuple[str, str]]) -> Vi
     raise NotFound(f"There is no live page {page[:100]!r}.")
 
 
-async def _frames(dashboard: Dashboard, view: View) -> AsyncIterator[bytes]:
-    with dashboard.umbel.streams.counted():
-        async with aclosing(dashboard.views.follow(view)) as frames:
-            async for frame in frames:
-                yield frame
+def _pairs(scope: Scope) -> list[tuple[str, str]]:
+    return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)

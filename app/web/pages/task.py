@@ -1,7 +1,6 @@
 """One task: its story as it happens, and what can be done about it."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 
 from app.domain.errors import BadInput, UmbelError
 from app.domain.tasks import RUNNING, Task, TaskState
-from app.feed.tail import Tailed
 from app.operations.revoke import is_open
 from app.store import audit, tasks
 from app.store.audit import AuditEntry
@@ -19,6 +17,7 @@ from app.store.lost import reason_of
 from app.web.errors import status_of
 from app.web.pages import actions
 from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.digest import Digest
 from app.web.pages.json_text import SHOWN_LIMIT
 from app.web.pages.live import TICK
 from app.web.pages.render import task_path
@@ -93,8 +92,8 @@ class TaskView:
         self._id = task_id
         self.key = task_path(task_id).removeprefix("/ui/")
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
-        return changes is None or any(self._concerns(tailed.task) for tailed in changes)
+    def take(self, news: Digest | None) -> bool:
+        return news is None or news.concerns(self._id)
 
     async def fragments(self) -> dict[str, Markup]:
         context = await read_page(self._dashboard, self._id)
@@ -102,9 +101,6 @@ class TaskView:
         return {
             part: render(f"task/_{part}.html", page=context, signals=SIGNALS) for part in self.parts
         }
-
-    def _concerns(self, task: Task | None) -> bool:
-        return task is not None and self._id in (task.id, task.parent_id, task.retry_of)
 
 
 async def read_page(dashboard: Dashboard, task_id: str) -> TaskPage:

@@ -11,18 +11,21 @@ from starlette.responses import Response
 
 from app.domain.filters import Sort, TaskFilter, parse_filter, parse_sort
 from app.domain.tasks import Task, TaskState, seq_of
-from app.feed.tail import Tailed
 from app.store import lost
 from app.store import tasks as stored
 from app.store.tasks import Page
 from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.digest import Digest
 from app.web.pages.formats import dom_id
 from app.web.pages.live import TICK
+from app.web.pages.shell import Whole
 
 ROWS = 50
 """Tasks on one page: two screens of them, and a row each is sent and drawn again quickly."""
 NEWER_CAP = 99
 """New tasks are counted so far; beyond it "99+" says all there is to know."""
+COUNT_SECONDS = 1.0
+"""Between two counts of the new tasks: each is a query, for each view."""
 SUGGESTIONS = 50
 """Names offered beside a field."""
 AGES = (("15m", "15 minutes"), ("1h", "hour"), ("24h", "24 hours"), ("7d", "7 days"))
@@ -103,6 +106,8 @@ class TaskList:
         self._newer = 0
         self._count_newer = first
         self._counts_newer = first
+        self._counted_at = -COUNT_SECONDS
+        self._chips: tuple[Whole | None, Markup] = None, Markup()
         pairs = [("at", str(newest)), ("first", str(int(first)))]
         # As the address has it, not as it was understood: a moving "since" stays one view.
         self.key = "tasks?" + urlencode([*query.given, *pairs, *(("id", one) for one in ids)])
@@ -116,45 +121,47 @@ class TaskList:
             if task.state is TaskState.LOST:
                 self._unexplained[task.id] = task
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
-        if changes is None or self._rows is None:
+    def take(self, news: Digest | None) -> bool:
+        if news is None or self._rows is None:
             self._rows = None
             self._count_newer = self._counts_newer
             return True
-        touched = False
-        for tailed in changes:
-            task = tailed.task
-            if task is None:
-                continue
-            touched = True
-            if task.id in self._ids:
-                self._rows[row_id(task.id)] = self._dashboard.row(tailed)
-                self._unexplained.pop(task.id, None)
-                if task.state is TaskState.LOST:
-                    self._unexplained[task.id] = task
-            elif task.seq > self._newest and self._newer <= NEWER_CAP:
-                self._count_newer = self._counts_newer
-        return touched
+        for task_id in self._ids & news.tasks.keys():
+            tailed = news.tasks[task_id]
+            self._rows[row_id(task_id)] = self._dashboard.row(tailed)
+            self._unexplained.pop(task_id, None)
+            if tailed.task is not None and tailed.task.state is TaskState.LOST:
+                self._unexplained[task_id] = tailed.task
+        if news.newest > self._newest and self._newer <= NEWER_CAP:
+            self._count_newer = self._counts_newer
+        return bool(news.tasks) or self._may_count()
 
     async def fragments(self) -> dict[str, Markup]:
         dashboard, umbel = self._dashboard, self._dashboard.umbel
         if self._rows is None:
             found = await umbel.reading(stored.get_many, umbel.db, sorted(self._ids))
             self.show(found.values())
-        if self._count_newer:
+        if self._may_count():
+            self._counted_at = time.monotonic()
             self._newer = await umbel.reading(
                 stored.count_newer, umbel.db, self._query.filter, self._newest, NEWER_CAP + 1
             )
             self._count_newer = False
         await self._explain()
         whole = await dashboard.shell.whole()
+        if whole is not self._chips[0]:
+            chips = dashboard.render("tasks/_chips.html", query=self._query, whole=whole)
+            self._chips = whole, chips
         return {
-            "chips": dashboard.render("tasks/_chips.html", query=self._query, whole=whole),
+            "chips": self._chips[1],
             "newer": dashboard.render(
                 "tasks/_newer.html", query=self._query, newer=self._newer, cap=NEWER_CAP
             ),
             **(self._rows or {}),
         }
+
+    def _may_count(self) -> bool:
+        return self._count_newer and time.monotonic() - self._counted_at >= COUNT_SECONDS
 
     async def _explain(self) -> None:
         """Says why tasks were given up: their stories do, which rows and changes do not carry."""

@@ -1,7 +1,7 @@
 """Workers: who is there, and what each is doing."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -12,9 +12,9 @@ from app.domain.errors import NotFound
 from app.domain.filters import TaskFilter
 from app.domain.tasks import RUNNING, Task, TaskState
 from app.domain.workers import Worker, WorkerState
-from app.feed.tail import Tailed
 from app.store import lost, tasks, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.digest import Digest
 from app.web.pages.render import worker_path
 
 LATEST = 20
@@ -46,8 +46,8 @@ class WorkersView:
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
-        return changes is None or any(tailed.change.kind == "worker" for tailed in changes)
+    def take(self, news: Digest | None) -> bool:
+        return news is None or "worker" in news.kinds
 
     async def fragments(self) -> dict[str, Markup]:
         whole = await self._dashboard.shell.whole()
@@ -66,12 +66,8 @@ class WorkerView:
         self._name = name
         self.key = worker_path(name).removeprefix("/ui/")
 
-    def take(self, changes: Sequence[Tailed] | None) -> bool:
-        return changes is None or any(
-            tailed.change.kind == "worker"
-            or (tailed.task is not None and tailed.task.worker == self._name)
-            for tailed in changes
-        )
+    def take(self, news: Digest | None) -> bool:
+        return news is None or "worker" in news.kinds or self._name in news.workers
 
     async def fragments(self) -> dict[str, Markup]:
         page = await read_page(self._dashboard, self._name)
