@@ -31,48 +31,12 @@ QUEUES = (*_QUEUES, "priority", "slow", "webhooks", "nightly")
 WORKERS = tuple(f"celery@shop-{number:02d}.example.com" for number in range(60))
 NAMES = tuple(f"shop.{thing}s.{deed}_{thing}" for thing in _THINGS for deed in _DEEDS)
 
-_WORDS = [
-    "amber",
-    "basil",
-    "cedar",
-    "delta",
-    "ember",
-    "fjord",
-    "grove",
-    "hazel",
-    "inlet",
-    "jetty",
-    "karst",
-    "larch",
-    "maple",
-    "nadir",
-    "ocean",
-    "pearl",
-    "quarry",
-    "ridge",
-    "slate",
-    "tidal",
-    "umber",
-    "vapor",
-    "willow",
-    "xenon",
-    "yarrow",
-    "zephyr",
-    "anchor",
-    "beacon",
-    "copper",
-    "driftwood",
-    "eclipse",
-    "falcon",
-    "granite",
-    "harbor",
-    "island",
-    "jasmine",
-    "kestrel",
-    "lantern",
-    "meadow",
-    "northern",
-]
+_WORDS = (  # noqa: SIM905 - forty lines of one word each
+    "amber basil cedar delta ember fjord grove hazel inlet jetty karst larch maple "
+    "nadir ocean pearl quarry ridge slate tidal umber vapor willow xenon yarrow "
+    "zephyr anchor beacon copper driftwood eclipse falcon granite harbor island "
+    "jasmine kestrel lantern meadow northern"
+).split()
 _TRACEBACK = """Traceback (most recent call last):
   File "/srv/shop/.venv/lib/python3.11/site-packages/celery/app/trace.py", line 479, in trace_task
     R = retval = fun(*args, **kwargs)
@@ -148,8 +112,10 @@ def _task(
     task = Task(id=task_id, seq=seq_of(at, number), name=kind.name, queue=kind.queue, state=state)
     task.root_id = task_id
     task.sent_at = at
-    task.args, task.kwargs = _call(bits, number)
-    task.args_repr, task.kwargs_repr = f"({task.args[1:-1]})", task.kwargs
+    task.args_repr, task.kwargs_repr = _call(bits, number)
+    if not bits & 3 << 4:  # sent through Umbel, which knows more than workers say
+        task.args = f"[{task.args_repr[1:-2]}]"
+        task.kwargs = task.kwargs_repr.replace("'", '"')
     if not bits & 15:
         task.parent_id = task.root_id = _uuid(bits ^ (1 << 100))
     task.transitions = [Transition(S.PENDING, at)]
@@ -177,8 +143,8 @@ def _call(bits: int, number: int) -> tuple[str, str]:
         said = UNCOMMON
     if not number % 100_000:
         said = RARE
-    customer = f'"customer": "{words[1]}-{bits >> 32 & 0xFFFFF}@example.com"'
-    return f"[{bits >> 16 & 0xFFFFFF}]", f'{{{customer}, "note": "{said} {words[0]}"}}'
+    customer = f"'customer': '{words[1]}-{bits >> 32 & 0xFFFFF}@example.com'"
+    return f"({bits >> 16 & 0xFFFFFF},)", f"{{{customer}, 'note': '{said} {words[0]}'}}"
 
 
 def _run(task: Task, kind: Kind, bits: int, factor: float) -> None:
@@ -206,8 +172,7 @@ def _run(task: Task, kind: Kind, bits: int, factor: float) -> None:
     finished = task.started_at + runtime
     if state is S.SUCCESS:
         task.runtime = runtime
-        task.result = f'{{"id": {bits >> 40 & 0xFFFFFF}, "sent": true}}'
-        task.result_repr = task.result
+        task.result_repr = f"{{'id': {bits >> 40 & 0xFFFFFF}, 'sent': True}}"
     elif state is S.LOST:
         task.exception = f"{worker} died while it ran this."
     else:

@@ -5,6 +5,7 @@ what a recorder asks at each commit (is this task known, is its place taken) and
 to a store that others use meanwhile: SQLite's journal, and PostgreSQL's indexes, made at the end.
 """
 
+import gc
 import marshal
 import time
 from collections import Counter, deque
@@ -94,7 +95,7 @@ def _begin(db: Database, ended_at: float) -> Numbers:
 def _chunks(count: int, ended_at: float, numbers: Numbers) -> Iterator[Chunk]:
     """All of them in order, made in another process, a few ahead."""
     waiting: deque[Future[Chunk]] = deque()
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), gc.disable) as pool:
         for first in range(0, count, CHUNK):
             some = min(CHUNK, count - first)
             waiting.append(pool.submit(make, first, some, count, ended_at, numbers))
