@@ -8,7 +8,7 @@ import typer
 from app import logs
 from app.broker.transport import Transport
 from app.cli.flags import with_settings
-from app.cli.garbage import look_less_often
+from app.cli.garbage import look_less_often, look_not_yet
 from app.cli.heartbeat import beat
 from app.cli.running import with_running_broker
 from app.settings import Settings
@@ -26,10 +26,10 @@ def record(
     settings = with_running_broker(settings)
     transport = settings.transport()
     logs.configure(settings.log_level, settings.log_format)
+    look_not_yet()
     # What only the recorder needs; the other commands do not wait for it.
     import uvloop
 
-    look_less_often()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_record(settings, transport, heartbeat))
 
@@ -37,6 +37,7 @@ def record(
 async def _record(settings: Settings, transport: Transport, heartbeat: int | None) -> None:
     from app.recorder import record as run
 
+    look_less_often()
     beating = asyncio.create_task(beat(heartbeat)) if heartbeat is not None else None
     try:
         await run(

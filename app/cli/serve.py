@@ -8,7 +8,7 @@ import structlog
 
 from app import logs
 from app.cli.flags import with_settings
-from app.cli.garbage import look_less_often
+from app.cli.garbage import look_less_often, look_not_yet
 from app.cli.processes import Process
 from app.cli.running import with_running_broker
 from app.settings import Settings
@@ -21,6 +21,7 @@ def serve(*, settings: Settings) -> None:
     settings.transport()
     logs.configure(settings.log_level, settings.log_format)
     check_address(settings)
+    look_not_yet()
     from app.web.server import new_loop
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -28,11 +29,6 @@ def serve(*, settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    from app.main import create_app
-    from app.web import server
-
-    app = create_app(settings)
-    look_less_often()
     recorder = Process(
         "recorder",
         [sys.executable, "-m", "app.cli", "record"],
@@ -42,6 +38,12 @@ async def _serve(settings: Settings) -> None:
     await recorder.start()
     keeping = asyncio.create_task(recorder.keep_running())
     try:
+        # It takes as long to begin as what is imported here, and has another processor.
+        from app.main import create_app
+        from app.web import server
+
+        app = create_app(settings)
+        look_less_often()
         await server.serve(app, settings.host, settings.port, ready=_say_so)
     finally:
         await recorder.stop()

@@ -102,7 +102,8 @@ class Together:
         self._server = [self._serve()]
         for process in self._workers + self._server:
             await process.start()
-        await self._until(partial(self._is_ready, url))
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=2.0) as client:
+            await self._until(partial(self._is_ready, client))
         self._say(OURS, f"Umbel is ready: {url}")
         await asyncio.gather(*(each.keep_running() for each in self._everything()))
 
@@ -148,19 +149,18 @@ class Together:
             ways_to_stop=STOP_SERVE,
         )
 
-    async def _is_ready(self, url: str) -> str:
+    async def _is_ready(self, client: httpx.AsyncClient) -> str:
         """What is missing still; "" for nothing."""
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=2.0) as client:
-            with suppress(httpx.HTTPError):
-                answer = await client.get("/readyz")
-                if answer.status_code != httpx.codes.OK:
-                    return f"/readyz says {answer.text}"
-                for name in self._names:
-                    answer = await client.get(f"/workers/{_node(name)}")
-                    if answer.status_code != httpx.codes.OK or not _is_online(answer.json()):
-                        return f"{name} is not online"
-                return ""
-        return f"{url} does not answer"
+        with suppress(httpx.HTTPError):
+            answer = await client.get("/readyz")
+            if answer.status_code != httpx.codes.OK:
+                return f"/readyz says {answer.text}"
+            for name in self._names:
+                answer = await client.get(f"/workers/{_node(name)}")
+                if answer.status_code != httpx.codes.OK or not _is_online(answer.json()):
+                    return f"{name} is not online"
+            return ""
+        return f"{client.base_url} does not answer"
 
     async def _until(self, look: Callable[[], Awaitable[str]]) -> None:
         deadline = asyncio.get_running_loop().time() + PATIENCE
