@@ -27,21 +27,17 @@ from app.recorder.pipeline import Pipeline
 from app.recorder.producers import Producers
 from app.recorder.receive import Backlog, receive
 from app.recorder.reconcile import PACE, Pace, Reconciler
+from app.recorder.retention import Retention
 from app.recorder.revokes import Revokes
 from app.recorder.watch import watch
 from app.store import positions, producers, queues, workers
 from app.store.blind_windows import EVENTS, BlindWindow
-from app.store.retention import prune
 
 RECONNECT_SECONDS = 0.1
 """Workers send what they kept back as soon as Redis is there again: we have to be there first."""
 QUIET_SECONDS = 10.0
 """A subscription notices a dead peer within this, so what came before it was heard."""
 STATUS_SECONDS = 1.0
-PRUNE_SECONDS = 60.0
-PRUNE_ROWS = 200
-"""Of one transaction: short enough that no tick has to wait for it noticeably."""
-PRUNE_PAUSE_SECONDS = 0.05
 DRAIN_SECONDS = 2.0
 """For the last events, when told to stop; and a quarter of it to announce them."""
 CANCEL_AGAIN_SECONDS = 0.1
@@ -66,7 +62,6 @@ class Session:
         self._transport = transport
         self._keeper = keeper
         self._redis = redis
-        self._retention = retention
         self._figures = Figures()
         self._backlog = Backlog()
         self._announcer = Announcer(Feed(redis, holder=lease.holder), keeper)
@@ -75,6 +70,7 @@ class Session:
         )
         self._durable = durable
         self._producers = durable.producers
+        self._retention = Retention(keeper, self._backlog, self._producers, retention)
         self._pipeline.follow(durable)
         self._lookout = Lookout(transport, self._pipeline, fleet, keeper, retention)
         self._reconciler = Reconciler(
@@ -130,7 +126,8 @@ class Session:
         hearing = [self._hear(), self._durable.run(), self._reconciler.run()]
         hearing += [self._lookout.measure_often(), self._lookout.ask_often()]
         hearing += [watch(self._transport, self._fleet, self._pipeline, self._figures)]
-        hearing += [self._lookout.recall_often(), self._prune_often()]
+        hearing += [self._lookout.recall_often(), self._retention.run()]
+        hearing += [self._retention.tend()]
         hearing += [self._revokes.hold(), self._revokes.answer_hellos()]
         keeping = [self._pipeline.run(), self._announcer.run()]
         keeping += [self._keeper.until_lost(), self._say_status()]
@@ -260,18 +257,6 @@ class Session:
         figures.stream_position = self._durable.position
         figures.producer_dropped = self._producers.dropped
         return figures.status(len(self._backlog), self._keeper.failing, self._durable.failing)
-
-    async def _prune_often(self) -> None:
-        """Deletes old tasks, a little at a time and only while nothing waits."""
-        while True:
-            await asyncio.sleep(PRUNE_SECONDS)
-            if forgotten := self._producers.take_forgotten(time.time()):
-                await self._keeper.insist(producers.forget, self._keeper.db, forgotten)
-            while not len(self._backlog):
-                before = time.time() - self._retention
-                if await self._keeper.insist(prune, self._keeper.db, before, PRUNE_ROWS) == 0:
-                    break
-                await asyncio.sleep(PRUNE_PAUSE_SECONDS)
 
 
 def _start(work: list[Coroutine[None, None, None]]) -> list["asyncio.Task[None]"]:

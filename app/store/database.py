@@ -4,20 +4,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy import Connection, Engine, exc, inspect, text
 
 from app.domain.errors import CannotStart, StoreUnavailable
-from app.store import fence, postgres, sqlite
+from app.store import fence, sqlite
 from app.store.address import FILE_NAME, PostgresDatabase, address_of
 from app.store.migrations import HEAD
+
+if TYPE_CHECKING:
+    from app.store import postgres
 
 __all__ = ["FILE_NAME", "Database"]
 
 _OURS = (exc.IntegrityError, exc.ProgrammingError, exc.InterfaceError, exc.DataError)
 """What is wrong with what was asked, and not with the database."""
 
-Door = postgres.Door | sqlite.Door
+Door: TypeAlias = "postgres.Door | sqlite.Door"
 
 
 class _Schema:
@@ -77,6 +81,9 @@ class Database:
         address = address_of(url)
         door: Door
         if isinstance(address, PostgresDatabase):
+            # Importing its driver is a tenth of a start, which SQLite does not need.
+            from app.store import postgres
+
             door = postgres.Door(address)
         else:
             door = sqlite.Door(address)
@@ -137,6 +144,14 @@ class Database:
                     if self.token is not None:
                         fence.check(connection, self.token)
                     yield connection
+
+    def tend(self) -> float | None:
+        """What the recorder does for the file beside its writing, in a thread of its own; seconds
+        until it should be done again, None where there is nothing to do. Raises StoreUnavailable.
+        """
+        with self._said_plainly():
+            self._schema.need()
+            return self._door.tend(self.engine)
 
     def ping(self) -> None:
         """Raises StoreUnavailable when the store can't be read."""

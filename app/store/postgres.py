@@ -118,6 +118,10 @@ class Door:
             letters = search_postgres.indexed(connection)
         engine.update_execution_options(**{search.LETTERS: letters})
 
+    def tend(self, engine: Engine) -> float | None:
+        """The server looks after itself."""
+        return None
+
     def refusal(self, error: exc.DBAPIError) -> CannotStart | StoreUnavailable:
         """What an error of the server, or the lack of one, means to people."""
         if isinstance(error.orig, psycopg.ProgrammingError):

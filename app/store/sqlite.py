@@ -25,9 +25,14 @@ MMAP_BYTES = 256 * 1024 * 1024
 READERS = 8
 """Connections kept open; the web reads from a bounded number of threads."""
 CHECKPOINT_PAGES = 8_000
-"""Pages of the write-ahead log (32 MiB) at which it is carried over into the file. A storm
+"""Pages of the write-ahead log (32 MiB) at which `Log` carries it over into the file. A storm
 changes the same pages in commit after commit; the longer the log, the fewer times they are
 copied."""
+CHECKPOINT_SECONDS = (0.5, 30.0)
+"""How often at most and at least, so that a log that nobody writes to is soon empty."""
+LONGEST_LOG = 64_000
+"""Pages (256 MiB) at which a commit carries the log over itself, which takes seconds: only where
+no recorder does it beside."""
 WAL_BYTES = 64 * 1024 * 1024
 """To this size the write-ahead log is cut back after a checkpoint that emptied it."""
 
@@ -45,7 +50,7 @@ _PRAGMAS = (
     f"cache_size=-{CACHE_KIB}",
     f"mmap_size={MMAP_BYTES}",
     f"journal_size_limit={WAL_BYTES}",
-    f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+    f"wal_autocheckpoint={LONGEST_LOG}",
     # Some builds overwrite what is deleted with zeros by default, which doubles retention's work.
     "secure_delete=OFF",
     "temp_store=MEMORY",
@@ -60,6 +65,7 @@ class Door:
 
     def __init__(self, address: SqliteFile) -> None:
         self.address = address
+        self._log = Log()
 
     def connect(self) -> Engine:
         """An engine, which opens the file when it is first used."""
@@ -87,6 +93,10 @@ class Door:
     def ready(self, engine: Engine) -> None:
         """Once the schema is there: nothing."""
 
+    def tend(self, engine: Engine) -> float | None:
+        """Carries the write-ahead log over if it is time; seconds until it is again."""
+        return self._log.carry_over(engine)
+
     def refusal(self, error: exc.DBAPIError) -> CannotStart | StoreUnavailable:
         """What an error of the file means to people."""
         path, code = self.address.path, getattr(error.orig, "sqlite_errorcode", None)
@@ -95,6 +105,34 @@ class Door:
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             return CannotStart(f"The file {path} can't be opened for writing.")
         return StoreUnavailable(f"{self.address} can't be used: {error.orig}.")
+
+
+class Log:
+    """The write-ahead log, carried over into the file on a connection of its own.
+
+    SQLite would do it within a commit that finds the log long, which waits for the disk meanwhile:
+    hundreds of milliseconds. Nobody waits for this one, neither readers nor whoever writes.
+    """
+
+    def __init__(self) -> None:
+        self._pause = CHECKPOINT_SECONDS[0]
+        self._length = 0
+
+    def carry_over(self, engine: Engine) -> float:
+        """Copies what stands in the log by now; seconds until as much should have come again."""
+        raw = engine.raw_connection()
+        try:
+            row = raw.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        finally:
+            raw.close()
+        _, length, _ = row
+        # A log that is all copied is begun anew by the next commit.
+        come = length - self._length if length >= self._length else length
+        self._length = length
+        wanted = self._pause * CHECKPOINT_PAGES / max(1, come)
+        least, most = CHECKPOINT_SECONDS
+        self._pause = max(least, min(wanted, self._pause * 2, most))
+        return self._pause
 
 
 def connect(path: Path) -> Engine:
