@@ -114,7 +114,8 @@ def _end_of(task: Task) -> _End | None:
     """How an ended task stands in the figures."""
     if task.finished_at is None or not task.state.ended:
         return None
-    key = TallyKey(minute_of(task.finished_at), task.name, task.state)
+    minute = minute_of(task.finished_at)
+    key = TallyKey(minute, task.name, task.state, task.queue, task.worker)
     return key, task.runtime, task.wait, task.whole
 
 
@@ -124,15 +125,14 @@ def _count(tallies: dict[TallyKey, Tally], before: _End | None, after: _End | No
         return
     if before is not None:
         key, runtime, wait, whole = before
-        taken = tallies.setdefault(key, Tally())
-        taken.count -= 1
-        taken.whole -= whole
-        if runtime is not None:
-            taken.runtimes -= 1
-            taken.runtime_sum -= runtime
-        if wait is not None:
-            taken.waits -= 1
-            taken.wait_sum -= wait
+        _tally(tallies, key).take_back(runtime, wait, whole)
     if after is not None:
         key, runtime, wait, whole = after
-        tallies.setdefault(key, Tally()).add(runtime=runtime, wait=wait, whole=whole)
+        _tally(tallies, key).add(runtime, wait, whole)
+
+
+def _tally(tallies: dict[TallyKey, Tally], key: TallyKey) -> Tally:
+    tally = tallies.get(key)
+    if tally is None:
+        tally = tallies[key] = Tally()
+    return tally

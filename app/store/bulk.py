@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, Text
+from sqlalchemy import Connection, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 _POSTGRES = PGDialect()  # type: ignore[no-untyped-call]
@@ -42,7 +42,7 @@ class _Arrays:
         kinds = [table.c[name].type for name in columns]
         names = [str(kind.compile(_POSTGRES)) for kind in kinds]
         self.source = f"unnest({', '.join(f'%s::{name}[]' for name in names)})"
-        self._quoted = [isinstance(kind, Text) for kind in kinds]
+        self._quoted = [isinstance(kind, Text | LargeBinary) for kind in kinds]
 
     def of(self, rows: Sequence[Cells]) -> tuple[str, ...]:
         """The statement's values."""
@@ -67,7 +67,9 @@ def _array(cells: Sequence[Any], quoted: bool) -> str:
     return f"{{{','.join(texts)}}}"
 
 
-def _escaped(text: str) -> str:
+def _escaped(text: str | bytes) -> str:
+    if isinstance(text, bytes):
+        return "\\\\x" + text.hex()
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 

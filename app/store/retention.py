@@ -4,7 +4,7 @@ from random import randrange
 
 from sqlalchemy import Column, Connection, Table, delete, exists, func, select
 
-from app.store import sqlite, task_rows
+from app.store import rollup_journal, sqlite, task_rows
 from app.store.bulk import is_postgres
 from app.store.database import Database
 from app.store.schema import (
@@ -14,14 +14,12 @@ from app.store.schema import (
     labels,
     queue_minutes,
     queues,
-    rollups,
     tasks,
     workers,
 )
 from app.store.ways import place_of
 
 _DATED: tuple[tuple[Table, Column[float]], ...] = (
-    (rollups, rollups.c.minute),
     (queue_minutes, queue_minutes.c.minute),
     (blind_windows, blind_windows.c.began_at),
     (audit, audit.c.at),
@@ -41,6 +39,7 @@ def prune(db: Database, before: float, limit: int = 500) -> int:
         count = task_rows.remove_before(connection, place_of(before), limit)
         if not count:
             count = sum(_remove_dated(connection, *dated, before, limit) for dated in _DATED)
+            count += rollup_journal.remove_before(connection, before, limit)
             _remove_unused(connection, limit)
         if not is_postgres(connection):
             sqlite.give_back(connection)

@@ -1,21 +1,24 @@
-"""Figures by the minute: written with the rows, so that no chart reads the task table."""
+"""Figures of what has ended: written with the rows, so that no chart reads the task table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, cast, func, select
+from sqlalchemy import ColumnElement, Connection, select
 
+from app.domain.sketch import Sketch
 from app.domain.tasks import TaskState
-from app.store.bulk import Insert
+from app.store import rollup_journal
 from app.store.database import Database
 from app.store.labels import Kind, Numbers
-from app.store.schema import STATE_CODES, STATES, labels, rollups, state_counts
+from app.store.rollup_journal import Entry, Told
+from app.store.rollup_rows import LAST_MINUTE, OTHERS, UNKNOWN
+from app.store.schema import STATE_CODES, STATES, state_counts
 
 MINUTE = 60
-"""Seconds of a rollup row."""
-_LAST_MINUTE = 32_503_680_000
+"""Seconds of the shortest time that figures are told of."""
+_LAST_MINUTE = LAST_MINUTE * MINUTE
 
 
 class TallyKey(NamedTuple):
@@ -24,38 +27,46 @@ class TallyKey(NamedTuple):
     minute: int
     name: str | None
     state: TaskState
+    queue: str | None = None
+    worker: str | None = None
 
 
 @dataclass(slots=True)
 class Tally:
-    """Tasks of one name that came to one state in one minute; times in seconds.
+    """Tasks that came to one state in one minute, and such that were believed to have.
 
-    `whole`: of how many of them the story is known from beginning to end.
+    `whole`: of how many of them the story is known from beginning to end. How long they ran and
+    waited is in seconds, in any order.
     """
 
     count: int = 0
-    runtimes: int = 0
-    runtime_sum: float = 0.0
-    runtime_max: float = 0.0
-    waits: int = 0
-    wait_sum: float = 0.0
-    wait_max: float = 0.0
     whole: int = 0
+    runtimes: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    not_runtimes: list[float] = field(default_factory=list)
+    not_waits: list[float] = field(default_factory=list)
 
     def add(
-        self, *, runtime: float | None = None, wait: float | None = None, whole: bool = False
+        self, runtime: float | None = None, wait: float | None = None, whole: bool = False
     ) -> None:
         """One more task, with what is known of it."""
         self.count += 1
         self.whole += whole
         if runtime is not None:
-            self.runtimes += 1
-            self.runtime_sum += runtime
-            self.runtime_max = max(self.runtime_max, runtime)
+            self.runtimes.append(runtime)
         if wait is not None:
-            self.waits += 1
-            self.wait_sum += wait
-            self.wait_max = max(self.wait_max, wait)
+            self.waits.append(wait)
+
+    def take_back(
+        self, runtime: float | None = None, wait: float | None = None, whole: bool = False
+    ) -> None:
+        """One task less, which was added with the same."""
+        self.count -= 1
+        self.whole -= whole
+        if runtime is not None:
+            self.not_runtimes.append(runtime)
+        if wait is not None:
+            self.not_waits.append(wait)
 
 
 def within_minutes(
@@ -72,42 +83,12 @@ def minute_of(moment: float) -> int:
     return int(moment // MINUTE) * MINUTE
 
 
-_COLUMNS = tuple(column.name for column in rollups.columns)
-_KEY = ("minute", "name_id", "state")
-_ADD = Insert(
-    rollups,
-    _COLUMNS,
-    "ON CONFLICT (minute, name_id, state) DO UPDATE SET "
-    + ", ".join(
-        f"{name} = {{greatest}}(rollups.{name}, excluded.{name})"
-        if name.endswith("_max")
-        else f"{name} = rollups.{name} + excluded.{name}"
-        for name in _COLUMNS
-        if name not in _KEY
-    ),
-    key=_KEY,
-)
-
-
 def add(connection: Connection, tallies: Mapping[TallyKey, Tally], numbers: Numbers) -> None:
-    """Adds a tick's tallies to their minutes."""
-    rows = [
-        (
-            max(0, min(key.minute, _LAST_MINUTE)),
-            numbers[Kind.NAME][key.name] or 0,
-            STATE_CODES[key.state],
-            tally.count,
-            tally.runtimes,
-            tally.runtime_sum,
-            tally.runtime_max,
-            tally.waits,
-            tally.wait_sum,
-            tally.wait_max,
-            tally.whole,
+    """Adds a tick's tallies to the figures."""
+    if tallies:
+        rollup_journal.write(
+            connection, [_entry(key, tally, numbers) for key, tally in tallies.items()]
         )
-        for key, tally in tallies.items()
-    ]
-    _ADD.run(connection, rows)
 
 
 def counts(db: Database) -> dict[TaskState, int]:
@@ -118,46 +99,27 @@ def counts(db: Database) -> dict[TaskState, int]:
     return {state: found.get(state, 0) for state in TaskState}
 
 
-def series(
-    db: Database, since: float, until: float, step: int = MINUTE
-) -> list[tuple[TallyKey, Tally]]:
-    """What ended from `since` on and before `until`, by `step` seconds (whole minutes), name and
-    state, in order of time. `minute` is then the first second of its step."""
-    minute = (rollups.c.minute - rollups.c.minute % step).label("minute")
-    with db.reading() as connection:
-        rows = connection.execute(_sums(since, until, minute).order_by(minute)).mappings()
-        return [
-            (TallyKey(row["minute"], row["name"], STATES[row["state"]]), _tally(row))
-            for row in rows
-        ]
-
-
-def by_name(db: Database, since: float, until: float) -> dict[str | None, dict[TaskState, Tally]]:
-    """What ended in that time by name and state: the slowest, the most often failing."""
-    found: dict[str | None, dict[TaskState, Tally]] = {}
-    with db.reading() as connection:
-        for row in connection.execute(_sums(since, until)).mappings():
-            found.setdefault(row["name"], {})[STATES[row["state"]]] = _tally(row)
-    return found
-
-
-_SUMMED = ("count", "runtimes", "runtime_sum", "waits", "wait_sum", "whole")
-_GREATEST = ("runtime_max", "wait_max")
-
-
-def _sums(since: float, until: float, *by: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-    key = (*by, rollups.c.name_id, rollups.c.state)
-    # A server sums whole numbers without a limit, as decimals.
-    sums = [cast(func.sum(rollups.c[name]), rollups.c[name].type).label(name) for name in _SUMMED]
-    greatest = [func.max(rollups.c[name]).label(name) for name in _GREATEST]
-    name = func.max(labels.c.value).label("name")
-    return (
-        select(*by, name, rollups.c.state, *sums, *greatest)
-        .select_from(rollups.outerjoin(labels, labels.c.id == rollups.c.name_id))
-        .where(*within_minutes(rollups.c.minute, since, until))
-        .group_by(*key)
+def _entry(key: TallyKey, tally: Tally, numbers: Numbers) -> Entry:
+    return Entry(
+        max(0, min(key.minute, _LAST_MINUTE)),
+        STATE_CODES[key.state],
+        _number(numbers, Kind.NAME, key.name),
+        _number(numbers, Kind.QUEUE, key.queue),
+        _number(numbers, Kind.WORKER, key.worker),
+        tally.count,
+        tally.whole,
+        _told(tally.runtimes, tally.not_runtimes),
+        _told(tally.waits, tally.not_waits),
     )
 
 
-def _tally(row: RowMapping) -> Tally:
-    return Tally(**{name: row[name] for name in (*_SUMMED, *_GREATEST)})
+def _number(numbers: Numbers, kind: Kind, label: str | None) -> int:
+    return min(numbers[kind][label] or UNKNOWN, OTHERS)
+
+
+def _told(seconds: list[float], taken_back: list[float]) -> Told:
+    sketch = Sketch()
+    sketch.add(seconds)
+    if taken_back:
+        sketch.add(taken_back, -1)
+    return sketch.count, sketch.total, sketch.buckets

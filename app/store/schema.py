@@ -149,19 +149,28 @@ queue_minutes = Table(
 rollups = Table(
     "rollups",
     metadata,
-    Column("minute", BIG, primary_key=True, autoincrement=False),
-    Column("name_id", Integer, primary_key=True, autoincrement=False),
-    Column("state", SmallInteger, primary_key=True, autoincrement=False),
+    Column("place", BIG, primary_key=True, autoincrement=False),
     Column("count", BIG, nullable=False),
+    Column("whole", BIG, nullable=False),
     Column("runtimes", BIG, nullable=False),
     Column("runtime_sum", Double, nullable=False),
-    Column("runtime_max", Double, nullable=False),
+    Column("runtime_sketch", LargeBinary, nullable=False),
     Column("waits", BIG, nullable=False),
     Column("wait_sum", Double, nullable=False),
-    Column("wait_max", Double, nullable=False),
-    Column("whole", BIG, nullable=False, server_default="0"),
+    Column("wait_sketch", LargeBinary, nullable=False),
 )
-"""How many tasks came to a state in a minute, by name (0: not known), and how long they took."""
+"""How many tasks came to a state in a minute, ten minutes, an hour and a day: all, and by name,
+queue and worker; and how long they ran and waited. `place` says of what a row is:
+`app/store/rollup_rows.py`. Sketches are MessagePack: a bucket's number, and how many are in it."""
+
+rollup_journal = Table(
+    "rollup_journal",
+    metadata,
+    Column("number", BIG, primary_key=True, autoincrement=False),
+    Column("entries", BIG, nullable=False),
+    Column("tallies", LargeBinary, nullable=False),
+)
+"""What the last commits add to `rollups` and is not in it yet. `entries` counts from the first."""
 
 blind_windows = Table(
     "blind_windows",

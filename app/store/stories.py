@@ -1,13 +1,12 @@
-"""How many tasks' stories are known from beginning to end: read from the minutes, not the tasks."""
+"""How many tasks' stories are known from beginning to end: read from the figures, not the tasks."""
 
+from math import inf
 from typing import NamedTuple
 
-from sqlalchemy import case, func, select
-
 from app.domain.tasks import TaskState
+from app.store import figures
 from app.store.database import Database
-from app.store.rollups import minute_of
-from app.store.schema import STATE_CODES, rollups
+from app.store.rollups import MINUTE
 
 
 class Stories(NamedTuple):
@@ -25,13 +24,9 @@ class Stories(NamedTuple):
         return self.whole / self.ended if self.ended else None
 
 
-def count(db: Database, since: float) -> Stories:
-    """The stories that ended since then, from the beginning of that minute on."""
-    first = minute_of(since)
-    is_lost = rollups.c.state == STATE_CODES[TaskState.LOST]
-    lost = case((is_lost, rollups.c.count), else_=0)
-    sums = [func.sum(counted) for counted in (rollups.c.count, rollups.c.whole, lost)]
-    query = select(*(func.coalesce(each, 0) for each in sums)).where(rollups.c.minute >= first)
-    with db.reading() as connection:
-        ended, whole, given_up = connection.execute(query).one()
-    return Stories(first, int(ended), int(whole), int(given_up))
+def count(db: Database, since: float, step: int = MINUTE) -> Stories:
+    """The stories that ended since then, from the beginning of that minute on, or of that step of
+    so many seconds: the longer, the fewer rows are read."""
+    ended = figures.total(db, since, inf, step)
+    first = since // step * step
+    return Stories(first, ended.count, ended.whole, ended.counts.get(TaskState.LOST, 0))

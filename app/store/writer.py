@@ -74,10 +74,10 @@ def commit(db: Database, batch: Batch) -> None:
 
 
 def _labels(batch: Batch) -> dict[Kind, set[str]]:
-    names = {task.name for task in batch.tasks} | {key.name for key in batch.tallies}
+    tasks, tallies = batch.tasks, batch.tallies
     found = {
-        Kind.NAME: names,
-        Kind.QUEUE: {task.queue for task in batch.tasks},
-        Kind.WORKER: {task.worker for task in batch.tasks},
+        Kind.NAME: {task.name for task in tasks} | {key.name for key in tallies},
+        Kind.QUEUE: {task.queue for task in tasks} | {key.queue for key in tallies},
+        Kind.WORKER: {task.worker for task in tasks} | {key.worker for key in tallies},
     }
     return {kind: {text for text in texts if text} for kind, texts in found.items()}

@@ -12,7 +12,7 @@ from app.domain.workers import WorkerState
 from app.feed.stream import connect_feed
 from app.recorder.durable import Durable
 from app.recorder.producers import Producers
-from app.store import blind_windows, positions, producers, rollups, workers
+from app.store import blind_windows, figures, positions, producers, workers
 from app.store.blind_windows import STREAM, BlindWindow
 from tests.recorder.streaming import KEY, Producing, heartbeat
 from tests.recorder.support import Recording, life
@@ -50,8 +50,7 @@ async def healed(recording: Recording, cause: str) -> BlindWindow:
 def counted(recording: Recording, at: float) -> int:
     """Ended tasks that the figures have."""
     assert recording.db is not None
-    series = rollups.series(recording.db, at - 600, at + 600)
-    return sum(tally.count for _, tally in series)
+    return figures.total(recording.db, at - 600, at + 600).count
 
 
 async def test_what_is_said_while_nobody_listens_is_read_later(recording: Recording) -> None:

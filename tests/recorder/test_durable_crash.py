@@ -13,7 +13,7 @@ from app.broker.transport import Transport
 from app.domain.tasks import Task, TaskState
 from app.feed.codec import decode_summary
 from app.feed.lease import LEASE_KEY
-from app.store import blind_windows, rollups, tasks
+from app.store import blind_windows, figures, tasks
 from app.store.database import Database
 from tests.recorder.streaming import Producing
 from tests.recorder.support import Recording, life, start_recorder
@@ -101,10 +101,10 @@ async def test_killed_at_any_moment_it_loses_and_doubles_nothing(
         await eventually_async(lambda: all_told(recording, done))
     finally:
         process.stop()
-    series = rollups.series(recording.db, began - 120, time.time() + 120)
-    assert {key.state for key, _ in series} == {TaskState.SUCCESS}
-    assert sum(tally.count for _, tally in series) == len(done) == TASKS
-    assert sum(tally.whole for _, tally in series) == TASKS
+    ended = figures.total(recording.db, began - 120, time.time() + 120)
+    assert len(done) == TASKS
+    assert ended.counts == {TaskState.SUCCESS: TASKS}
+    assert ended.whole == TASKS
     assert {window.source for window in blind_windows.latest(recording.db)} <= {"events"}
     for task_id in random.Random(1).sample(done, 100):
         task = tasks.get(recording.db, task_id)

@@ -1,5 +1,6 @@
 """Figures by the minute, counts by state, and what retention takes away of all of it."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ from sqlalchemy import func, select, text
 
 from app.domain.filters import TaskFilter
 from app.domain.queues import Queue
+from app.domain.sketch import ACCURACY
 from app.domain.tasks import TaskState
 from app.domain.workers import Worker
-from app.store import blind_windows, queues, rollups, workers
+from app.store import blind_windows, figures, queues, workers
 from app.store.blind_windows import BlindWindow
 from app.store.database import Database
+from app.store.labels import Kind
 from app.store.retention import prune
 from app.store.rollups import Tally, TallyKey, minute_of
 from app.store.schema import labels, task_values
@@ -36,28 +39,34 @@ def test_tallies_of_one_minute_add_up(db: Database) -> None:
     key = TallyKey(MINUTE, "add", OK)
     commit(db, Batch(tallies={key: tally(1.0, 3.0, wait=0.5)}))
     commit(db, Batch(tallies={key: tally(2.0)}))
-    [(found, sums)] = rollups.series(db, MINUTE, MINUTE + 60)
-    assert found == key
-    assert sums == Tally(3, 3, 6.0, 3.0, 2, 1.0, 0.5)
+    [(at, ended)] = figures.series(db, MINUTE, MINUTE + 60).items()
+    assert (at, ended.counts) == (MINUTE, {OK: 3})
+    assert (ended.run.count, ended.run.mean) == (3, 2.0)
+    assert (ended.wait.count, ended.wait.mean) == (2, 0.5)
+    assert ended.run.quantiles(0, 0.5, 1) == pytest.approx([1, 2, 3], rel=ACCURACY)
 
 
 def test_a_series_has_steps_names_and_states(db: Database) -> None:
     keys = [TallyKey(MINUTE + 60 * n, name, OK) for n in range(10) for name in ("add", None)]
     commit(db, Batch(tallies={key: tally(1.0) for key in keys}))
     commit(db, Batch(tallies={TallyKey(MINUTE, "add", BAD): tally(9.0)}))
-    found = dict(rollups.series(db, MINUTE, MINUTE + 540, step=300))
-    assert sum(each.count for each in found.values()) == 19
-    assert {key.minute % 300 for key in found} == {0}
-    assert {(key.name, key.state) for key in found} == {("add", OK), (None, OK), ("add", BAD)}
-    by_name = rollups.by_name(db, MINUTE, MINUTE + 60)
-    assert by_name["add"][BAD].runtime_max == 9.0
-    assert by_name[None][OK].count == 1
+    first = MINUTE - MINUTE % 300
+    found = figures.series(db, MINUTE, first + 540, step=300)
+    assert {at % 300 for at in found} == {0}
+    both = figures.series(db, MINUTE, first + 540, step=300, of=(Kind.NAME, "add"))
+    assert sum(each.count for each in found.values()) == 2 * (600 - MINUTE % 300) // 60 + 1
+    assert sum(each.failed for each in both.values()) == 1
+    by_name = figures.by_label(db, Kind.NAME, MINUTE, MINUTE + 60)
+    assert by_name["add"].counts == {OK: 1, BAD: 1}
+    assert by_name["add"].failure_rate == 0.5
+    assert by_name["add"].run.quantiles(1) == pytest.approx([9.0], rel=ACCURACY)
+    assert by_name[None].count == 1
 
 
 def test_a_minute_centuries_off_is_stored(db: Database) -> None:
     commit(db, Batch(tallies={TallyKey(10**40, "add", OK): tally(1.0)}))
     commit(db, Batch(tallies={TallyKey(-(10**40), "add", OK): tally(1.0)}))
-    assert len(rollups.series(db, 0, 1e30)) == 2
+    assert len(figures.series(db, 0, 1e30)) == 2
 
 
 def test_counts_follow_every_change_of_state(db: Database) -> None:
@@ -119,12 +128,26 @@ def test_retention_ends_with_the_figures_of_that_time(db: Database) -> None:
         )
     while prune(db, NOON - 300, 2):
         pass
-    assert len(rollups.series(db, 0, NOON + 60)) == 5
+    assert figures.total(db, 0, NOON + 60, step=86_400).count == 10
     assert len(queues.list_all(db)) == 6
     assert len(workers.list_all(db)) == 6
     assert len(blind_windows.latest(db)) == 6
     with db.reading() as connection:
         assert connection.scalar(text("SELECT count(*) FROM catalogs")) == 6
+
+
+@pytest.mark.parametrize("limit", [2, 500])
+def test_the_finer_figures_are_the_sooner_they_go(db: Database, limit: int) -> None:
+    now = time.time()
+    for age in (0, 8 * 3_600, 2 * 86_400, 40 * 86_400):
+        commit(db, Batch(tallies={TallyKey(minute_of(now - age), "add", OK): tally(1.0)}))
+    while prune(db, now - 50 * 86_400, limit):
+        pass
+    kept = [figures.series(db, 0, now + 60, step) for step in (60, 600, 3_600, 86_400)]
+    assert [len(each) for each in kept] == [1, 2, 3, 4]
+    while prune(db, now - 3 * 86_400, limit):
+        pass
+    assert len(figures.series(db, 0, now + 60, 86_400)) == 3
 
 
 @pytest.mark.parametrize("limit", [1, 500])

@@ -17,15 +17,17 @@ from app.store import (
     audit,
     blind_windows,
     fence,
+    figures,
     positions,
     queues,
-    rollups,
+    rollup_journal,
     workers,
 )
 from app.store.announcements import Announcement
 from app.store.audit import AuditEntry
 from app.store.blind_windows import BlindWindow
 from app.store.database import Database
+from app.store.labels import Kind
 from app.store.moving import TABLES, Move, Progress
 from app.store.rollups import Tally, TallyKey, minute_of
 from app.store.schema import fence as fence_table
@@ -52,10 +54,14 @@ def fill(db: Database) -> list[Task]:
         commit(db, Batch(tasks=many[at : at + 200]))
     tally = Tally()
     tally.add(runtime=1.5, wait=0.5, whole=True)
+    key = TallyKey(minute_of(NOON), "add", TaskState.SUCCESS, "q", "w")
+    commit(db, Batch(tallies={key: tally}))
+    with db.writing() as connection:
+        rollup_journal.fold(connection)
     commit(
         db,
         Batch(
-            tallies={TallyKey(minute_of(NOON), "add", TaskState.SUCCESS): tally},
+            tallies={key: tally},
             workers=[Worker(name="w", heard_at=NOON, catalog=(("add", None),))],
             queues=[Queue(name="q", measured_at=NOON, depths=((0, 3),))],
             blind_windows=[BlindWindow(began_at=NOON, cause="start", note='it \\ "was"')],
@@ -106,7 +112,10 @@ def test_a_moved_history_is_the_same_in_every_row_and_answer(
     for read in (workers.list_all, queues.list_all, announcements.pending, blind_windows.latest):
         assert read(target) == read(db)
     assert audit.entries(target) == audit.entries(db)
-    assert rollups.by_name(target, 0, NOON + 99) == rollups.by_name(db, 0, NOON + 99)
+    for kind in Kind:
+        found = figures.by_label(target, kind, 0, NOON + 99)
+        assert found
+        assert found == figures.by_label(db, kind, 0, NOON + 99)
     assert positions.get(target, "umbel:events") == "1-0"
     check_texts(target)
     # It goes on there with numbers of its own.

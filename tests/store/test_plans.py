@@ -10,9 +10,10 @@ from sqlalchemy import event
 
 from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import TaskState
-from app.store import audit, queues, rollups
+from app.store import audit, figures, queues
 from app.store.bulk import is_postgres
 from app.store.database import Database
+from app.store.labels import Kind
 from app.store.tasks import (
     children,
     count_newer,
@@ -127,7 +128,8 @@ def test_other_reads_use_an_index(stored: Database) -> None:
         without_value(stored, NOON, NOON + 60, 5)
         counts(stored)
         names(stored, "shop")
-        rollups.series(stored, NOON, NOON + 60)
+        figures.series(stored, NOON, NOON + 60)
+        figures.by_label(stored, Kind.NAME, NOON, NOON + 9_999_999)
         queues.depths(stored, "celery", NOON, NOON + 60)
         audit.entries(stored, "a")
     assert scans(found) == []

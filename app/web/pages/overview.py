@@ -12,7 +12,7 @@ from app.domain.filters import TaskFilter
 from app.domain.queues import Queue
 from app.domain.tasks import Task, TaskState
 from app.domain.workers import Worker, WorkerState
-from app.store import lost, rollups, tasks
+from app.store import figures, lost, rollups, tasks
 from app.store.database import Database
 from app.store.stories import Stories
 from app.web.pages.chart import MINUTES, Chart, draw
@@ -150,8 +150,5 @@ def _of_quality(known: Known) -> list[Concern]:
 
 
 def _hour(db: Database, first: int) -> dict[int, dict[TaskState, int]]:
-    minutes: dict[int, dict[TaskState, int]] = {}
-    for key, tally in rollups.series(db, first, first + 60 * MINUTES):
-        minute = minutes.setdefault(key.minute, {})
-        minute[key.state] = minute.get(key.state, 0) + tally.count
-    return minutes
+    found = figures.series(db, first, first + 60 * MINUTES)
+    return {minute: ended.counts for minute, ended in found.items()}
