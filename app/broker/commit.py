@@ -1,31 +1,26 @@
-"""Sends scripts to Redis in groups, each within its time or not at all.
+"""Sends tasks to Redis in groups, each within its time or not at all.
 
-Submissions that arrive while a group is on its way make up the next one: a hundred people who
-press the button at once cost two round trips. A script carries its deadline in Redis's own
-clock, so that one which a frozen Redis finds when it wakes up does nothing: whoever was told
-"not sent" can rely on it.
+Submissions that arrive while a group is on its way make up the next one, and one script sends
+them: a hundred people who press the button at once cost two round trips. A script carries its
+deadline in Redis's own clock, so that one which a frozen Redis finds when it wakes up does
+nothing: whoever was told "not sent" can rely on it.
 """
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Any
 
-from hiredis import pack_command
-from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.broker.clock import Clock
-from app.broker.connection import connect
-from app.broker.errand import ANSWERED_WITHIN, Errand, Outcome
-from app.broker.script import SCRIPT, SCRIPT_SHA
+from app.broker.calls import Call, Calls, Command
+from app.broker.errand import ANSWERED_WITHIN, LARGE, Errand, Outcome
+from app.broker.line import Line
+from app.broker.script import CHECK, SEND
 from app.broker.transport import safe_url
 from app.domain.errors import BrokerUnavailable
 
@@ -34,13 +29,7 @@ LATE_ANSWER = 0.1
 LEAST_PATIENCE = 0.3
 """Seconds that a look whether Redis answers may take, however long it was until it was made."""
 GROUP_LIMIT = 256
-"""Scripts written at once; more would make the first of them wait for the last."""
-WRITTEN_AT_ONCE = 256 * 1024
-"""Bytes handed to the socket before it has to have taken them."""
-PACKED_AT_ONCE = 500
-"""Arguments of a script packed before they are sent, so that Redis reads a batch meanwhile."""
-IDLE = 0.5
-"""Seconds after which it is looked whether a connection is still there, before it is used."""
+"""Errands sent at once; more would make the first of them wait for the last."""
 UNSENT = "nothing was sent"
 PERHAPS_SENT = (
     "it broke off while it was asked, so it may have been sent; the same Idempotency-Key tells"
@@ -48,14 +37,12 @@ PERHAPS_SENT = (
 
 
 class GroupCommit:
-    """One connection to Redis, and the scripts that wait for their turn on it."""
+    """The errands that wait for their turn on one connection to Redis."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, calls: Calls) -> None:
         self._server = f"Redis at {safe_url(url)}"
-        self._redis: Redis = connect(url, timeout=ANSWERED_WITHIN)
-        self._connection: AbstractConnection | None = None
-        self._clock = Clock()
-        self._used_at = 0.0
+        self._line = Line(url)
+        self._calls = calls
         self._waiting: deque[Errand] = deque()
         self._called = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -72,11 +59,10 @@ class GroupCommit:
                 await self._task
         for errand in self._waiting:
             errand.refuse(self._refusal(f"is no longer asked: {UNSENT}"))
-        await self._disconnect(nowait=False)
-        await self._redis.aclose()
+        await self._line.close()
 
     async def run(self, errand: Errand) -> Outcome:
-        """Run one script. Raises BrokerUnavailable within 2 s, and then it never will run."""
+        """Send it. Raises BrokerUnavailable within 2 s, and then it never will be sent."""
         self._waiting.append(errand)
         self._called.set()
         timer = asyncio.get_running_loop().call_later(ANSWERED_WITHIN, self._expire, errand, False)
@@ -91,7 +77,7 @@ class GroupCommit:
         left = since + ANSWERED_WITHIN - time.monotonic()
         try:
             async with asyncio.timeout(max(left, LEAST_PATIENCE)):
-                await self._redis.ping()
+                await self._line.ping()
         except (RedisError, OSError, EOFError) as error:
             cause = f"does not answer ({type(error).__name__})"
             raise self._refusal(f"{cause}: {UNSENT}") from None
@@ -113,162 +99,163 @@ class GroupCommit:
                     await self._send(group)
                 except Exception as error:
                     # Whatever it is, it must not end the sending of everything after it.
-                    await self._disconnect()
+                    await self._line.leave()
                     self._tell(group, error)
 
     def _next_group(self) -> list[Errand]:
         group: list[Errand] = []
-        while self._waiting and len(group) < GROUP_LIMIT:
-            if group and (self._waiting[0].large or group[0].large):
+        size = 0
+        while self._waiting and len(group) < GROUP_LIMIT and size <= LARGE:
+            if group and self._waiting[0].large:
                 break
             errand = self._waiting.popleft()
             if not errand.outcome.done():
                 group.append(errand)
+                size += errand.size
         return group
 
     async def _send(self, group: list[Errand]) -> None:
         """Send a group; once more where the connection was lost on the way.
 
-        The script knows a message that it has sent already, so that nothing is sent twice.
+        The script knows a task that it has sent already, so that nothing is sent twice.
         """
+        calls: list[Call] = []
         try:
-            await self._exchange(group)
+            await self._exchange(group, calls)
         except (RedisTimeoutError, TimeoutError):
             raise
         except (RedisConnectionError, OSError, EOFError):
-            await self._disconnect()
-            left = [errand for errand in group if not errand.outcome.done()]
-            for errand in left:
-                errand.sent_before = True
-            await self._exchange(left)
+            await self._line.leave()
+            # Together as before: all of a call have been sent, or none.
+            calls = [call for call in calls if any(not one.outcome.done() for one in call.errands)]
+            for call in calls:
+                call.sent_before = True
+            await self._exchange(group, calls)
 
-    async def _exchange(self, group: list[Errand]) -> None:
-        connection = await self._connected()
-        if not self._clock.fresh or any(errand.large for errand in group):
-            await self._read_clock(connection)
-        # Whoever was told in the meantime that nothing was sent can rely on it.
-        group = [errand for errand in group if not errand.outcome.done()]
-        sent = time.monotonic()
+    async def _exchange(self, group: list[Errand], calls: list[Call]) -> None:
+        """Make the calls, unless they were made before, and take the answers."""
+        large = group[0].large
+        await self._line.open()
+        if large or not self._line.clock.fresh:
+            await self._line.read_clock()
+        if not calls:
+            # Whoever was told in the meantime that nothing was sent can rely on it.
+            calls += self._make([errand for errand in group if not errand.outcome.done()])
+        asked = time.monotonic()
         for errand in group:
-            errand.written = sent
-        for piece in _pieces(self._command(errand) for errand in group):
-            await connection.send_packed_command(piece)
-        left = max((errand.answer_by for errand in group), default=sent) - time.monotonic()
-        async with asyncio.timeout(max(left, LATE_ANSWER)):
-            unknown = [one for one in group if not await self._read(connection, one, sent)]
-        self._used_at = time.monotonic()
+            errand.asked = asked
+        async with asyncio.timeout(self._left(calls)):
+            if large:
+                unknown = [call for call in calls if not await self._transact(call, asked)]
+            else:
+                unknown = await self._run_scripts(calls, asked)
         if unknown:
-            await self._load(connection)
-            self._waiting.extendleft(reversed(unknown))
+            await self._line.load()
+            self._waiting.extendleft(one for call in unknown for one in reversed(call.errands))
 
-    async def _read(self, connection: AbstractConnection, errand: Errand, sent: float) -> bool:
-        """Read one answer; says whether Redis knew the script at all."""
-        try:
-            answer = await connection.read_response(disable_decoding=True, timeout=math.inf)
-        except NoScriptError:
-            return False
-        except ResponseError as error:
-            errand.refuse(self._refusal(f"refused ({error}): {UNSENT}"))
+    def _make(self, errands: list[Errand]) -> list[Call]:
+        if errands and errands[0].large:
+            return [self._calls.for_transaction(errands[0])]
+        calls = [self._calls.for_script([errand]) for errand in errands if errand.alone]
+        together = [errand for errand in errands if not errand.alone]
+        return [*calls, self._calls.for_script(together)] if together else calls
+
+    def _left(self, calls: Sequence[Call]) -> float:
+        """Seconds for the answers."""
+        latest = max((one.answer_by for call in calls for one in call.errands), default=0.0)
+        return max(latest - time.monotonic(), LATE_ANSWER)
+
+    async def _run_scripts(self, calls: Sequence[Call], asked: float) -> list[Call]:
+        """Have scripts send small errands; those calls whose script Redis did not know."""
+        await self._line.write(self._line.command(SEND, call) for call in calls)
+        answers = await self._line.read(len(calls))
+        return [
+            call
+            for call, answer in zip(calls, answers, strict=True)
+            if not self._take(call, answer, asked)
+        ]
+
+    async def _transact(self, call: Call, asked: float) -> bool:
+        """Send a large errand while the guard lives; says whether Redis knew the script.
+
+        Watched while it is there, a guard that has expired keeps the transaction from being
+        carried out, however late Redis comes to it.
+        """
+        line, guard = self._line, self._calls.guard
+        check = line.command(CHECK, call)
+        await line.write([("UNWATCH",), check, ("WATCH", guard), ("EXISTS", guard)])
+        _, answer, _, there = await line.read(4)
+        if isinstance(answer, Exception) or answer[0] != b"go":
+            return self._take(call, answer, asked)
+        [errand] = call.errands
+        steps = self._calls.transaction(errand, answer[1].decode(), streamed=answer[2] != b"")
+        done = await self._carry_out(steps) if there else None
+        if done is None:
+            self._put_off(call)
+        elif isinstance(done, Exception):
+            self._refuse(call, f"refused ({done}): {UNSENT}")
+        elif wrong := [each for each in done if isinstance(each, Exception)]:
+            self._refuse(call, f"refused a part ({wrong[0]}): {PERHAPS_SENT}")
         else:
-            self._take(errand, answer, sent)
+            errand.settle(Outcome("sent", ""))
         return True
 
-    def _command(self, errand: Errand) -> tuple[Any, ...]:
-        deadline = self._clock.microseconds(errand.deadline)
-        again = "1" if errand.sent_before else ""
-        return (
-            "EVALSHA",
-            SCRIPT_SHA,
-            len(errand.keys),
-            *errand.keys,
-            deadline,
-            again,
-            *errand.arguments,
-        )
+    async def _carry_out(self, steps: Iterable[Command]) -> Any:
+        """The answer to EXEC: None where nothing was done, for it was too late."""
+        count = 1
 
-    def _take(self, errand: Errand, answer: Sequence[bytes], sent: float) -> None:
-        now = time.monotonic()
+        def counted() -> Iterator[Command]:
+            nonlocal count
+            for step in steps:
+                count += 1
+                yield step
+            yield ("EXEC",)
+
+        await self._line.write(counted())
+        return (await self._line.read(count))[-1]
+
+    def _take(self, call: Call, answer: Any, asked: float) -> bool:
+        """Tell the outcome; says whether Redis knew the script at all."""
+        if isinstance(answer, NoScriptError):
+            return False
+        if isinstance(answer, Exception):
+            self._refuse(call, f"refused ({answer}): {UNSENT}")
+            return True
         kind, at, more = (part.decode() for part in answer)
-        self._clock.learn(sent, now, int(at) / 1_000_000)
-        if kind != "late":
-            errand.settle(Outcome(kind, more))
-        elif now < errand.deadline:
-            # Its clock was set, and is known better now.
-            self._waiting.append(errand)
+        self._line.clock.learn(asked, time.monotonic(), int(at) / 1_000_000)
+        if kind == "late":
+            self._put_off(call)
+        elif kind == "not a list" and len(call.errands) > 1:
+            for errand in call.errands:
+                errand.alone = True
+            self._waiting.extend(call.errands)
         else:
-            errand.refuse(self._refusal(f"is too slow: {UNSENT}"))
+            outcome = Outcome(kind, more)
+            for errand in call.errands:
+                errand.settle(outcome)
+        return True
 
-    async def _connected(self) -> AbstractConnection:
-        connection = self._connection
-        if connection is not None and time.monotonic() - self._used_at > IDLE:
-            connection = await self._if_there(connection)
-        if connection is None:
-            connection = await self._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
-            self._connection = connection
-            await self._load(connection)
-            self._clock = Clock()
-        return connection
-
-    async def _if_there(self, connection: AbstractConnection) -> AbstractConnection | None:
-        """The connection, unless the other side has closed it while nobody used it."""
-        # The event loop has to have its turn, or it has not seen that the socket was closed.
-        await asyncio.sleep(0)
-        with suppress(RedisError, OSError):
-            if not await connection.can_read():
-                return connection
-        await self._disconnect()
-        return None
-
-    async def _load(self, connection: AbstractConnection) -> None:
-        await connection.send_command("SCRIPT", "LOAD", SCRIPT)
-        await connection.read_response()
-
-    async def _read_clock(self, connection: AbstractConnection) -> None:
-        sent = time.monotonic()
-        await connection.send_command("TIME")
-        seconds, microseconds = await connection.read_response()
-        self._clock.learn(sent, time.monotonic(), int(seconds) + int(microseconds) / 1_000_000)
-
-    async def _disconnect(self, *, nowait: bool = True) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=nowait)
-            await self._redis.connection_pool.release(connection)
+    def _put_off(self, call: Call) -> None:
+        """Redis came to it too late: perhaps its clock was set, and is known better now."""
+        now = time.monotonic()
+        for errand in call.errands:
+            if now < errand.deadline:
+                self._waiting.append(errand)
+            else:
+                errand.refuse(self._refusal(f"is too slow: {UNSENT}"))
 
     def _tell(self, group: Iterable[Errand], error: Exception) -> None:
         """Say what is known: a script past its time is never run, one that was on its way when
         the connection broke, and could not be asked about again, may have been."""
         late = isinstance(error, RedisTimeoutError | TimeoutError)
         for errand in group:
-            told = UNSENT if late or errand.written is None else PERHAPS_SENT
+            told = UNSENT if late or errand.asked is None else PERHAPS_SENT
             cause = f"does not take tasks ({type(error).__name__})"
             errand.refuse(self._refusal(f"{cause}: {told}"))
 
+    def _refuse(self, call: Call, cause: str) -> None:
+        for errand in call.errands:
+            errand.refuse(self._refusal(cause))
+
     def _refusal(self, cause: str) -> BrokerUnavailable:
         return BrokerUnavailable(f"{self._server} {cause}.")
-
-
-def _pieces(commands: Iterable[tuple[Any, ...]]) -> Iterator[list[bytes]]:
-    """The commands as Redis reads them, packed while they are sent."""
-    together: list[bytes] = []
-    size = 0
-    for packed in chain.from_iterable(map(_packed, commands)):
-        together.append(packed)
-        size += len(packed)
-        if size >= WRITTEN_AT_ONCE:
-            yield together
-            together, size = [], 0
-    if together:
-        yield together
-
-
-def _packed(command: tuple[Any, ...]) -> Iterator[bytes]:
-    if len(command) <= PACKED_AT_ONCE:
-        yield pack_command(command)
-        return
-    yield b"*%d\r\n" % len(command)
-    for start in range(0, len(command), PACKED_AT_ONCE):
-        some = command[start : start + PACKED_AT_ONCE]
-        # Packed as a command of its own, whose beginning says how many: that of the whole does.
-        yield pack_command(some)[len(b"*%d\r\n" % len(some)) :]

@@ -1,4 +1,4 @@
-"""One script to run, and the time that it has."""
+"""Tasks to send together, and the time that there is for it."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from app.broker.message import Written
 from app.domain.errors import BrokerUnavailable
 
 SENT_WITHIN = 1.0
@@ -16,7 +17,8 @@ clocks drift apart between two looks at Redis's; of the 2 s that a person is pro
 is for a busy machine to read the request and to answer it."""
 LARGE = 256 * 1024
 """Bytes from which an errand goes alone, after a look whether Redis answers at all, and is given
-time by its size: so a frozen Redis is noticed just as soon, and a busy one is not taken for it."""
+time by its size: so a frozen Redis is noticed just as soon, and a busy one is not taken for it.
+It is also about where a transaction becomes cheaper for Redis than a script."""
 SLOWEST = 4 * 1024 * 1024
 """Bytes a second that a busy Redis takes in and carries out at the least."""
 
@@ -30,28 +32,38 @@ class Outcome(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Errand:
-    """One script to run: its keys, and its arguments after the deadline and the resend mark."""
+    """What one caller has to send, all of it or none.
 
-    keys: Sequence[str]
-    arguments: Sequence[bytes | str]
-    size: int
+    `key` and `fingerprint` are digests of an idempotency key and of its request, or empty.
+    An errand that is `alone` shares no script with others.
+    """
+
+    written: Sequence[Written]
+    seed: str
+    key: str = ""
+    fingerprint: str = ""
+    alone: bool = False
+    size: int = 0
     started: float = field(default_factory=time.monotonic)
-    written: float | None = None
-    sent_before: bool = False
+    asked: float | None = None
     outcome: asyncio.Future[Outcome] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
+    def __post_init__(self) -> None:
+        self.alone = self.alone or self.key != ""
+        self.size = sum([2 * len(one.event) + len(one.message) for one in self.written])
+
     @property
     def large(self) -> bool:
-        """It goes alone."""
+        """It goes alone, as a transaction."""
         return self.size > LARGE
 
     @property
     def deadline(self) -> float:
         """When Redis may no longer carry it out, by our monotonic clock."""
-        if self.large and self.written is not None:
-            return self.written + SENT_WITHIN + self.size / SLOWEST
+        if self.asked is not None and self.large:
+            return self.asked + SENT_WITHIN + self.size / SLOWEST
         return self.started + SENT_WITHIN
 
     @property

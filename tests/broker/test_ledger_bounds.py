@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from string import Template
 
 import pytest
 import redis
 
-from app.broker import commit, ledger, script
+from app.broker import commit, ledger, line, script
 from app.broker.connection import connect
 from app.broker.ledger import find_all_submitted
 from app.broker.message import Submission
@@ -33,22 +32,9 @@ async def publisher(redis_url: str) -> AsyncIterator[Publisher]:
 
 def limit(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
     """The same script with smaller limits."""
-    template: Template = script._TEMPLATE
-    values = {
-        "unpack": script.UNPACK,
-        "first_look": script.FIRST_LOOK,
-        "entries": script.ENTRIES,
-        "trim_to": script.TRIM_TO,
-        "idempotency_seconds": script.IDEMPOTENCY_SECONDS,
-        "idempotency_limit": script.IDEMPOTENCY_LIMIT,
-        "ledger_seconds": ledger.LEDGER_SECONDS,
-        "ledger_tasks": ledger.LEDGER_TASKS,
-        "ledger_bytes": ledger.LEDGER_BYTES,
-    }
-    text = template.substitute(values | limits)
-    monkeypatch.setattr(commit, "SCRIPT", text)
-    digest = script.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    monkeypatch.setattr(commit, "SCRIPT_SHA", digest)
+    short = script.send_script(**limits)
+    monkeypatch.setattr(commit, "SEND", short)
+    monkeypatch.setattr(line, "SEND", short)
 
 
 def assert_consistent(client: redis.Redis) -> None:

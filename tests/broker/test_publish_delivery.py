@@ -14,8 +14,10 @@ import redis
 from celery import Celery
 from celery.events.state import State
 
-from app.broker import commit, script
+from app.broker import commit, line, script
+from app.broker.calls import Call
 from app.broker.connection import connect
+from app.broker.errand import Errand
 from app.broker.ledger import find_submitted
 from app.broker.message import INLINE_ARGUMENTS, Submission
 from app.broker.publish import BATCH_LIMIT, Publisher
@@ -120,10 +122,9 @@ async def test_a_key_used_for_another_request_is_a_conflict(
 async def test_the_oldest_idempotency_keys_make_room(
     publisher: Publisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = script.SCRIPT.replace(f"{script.IDEMPOTENCY_LIMIT} - 1", "3 - 1")
-    assert short != script.SCRIPT
-    monkeypatch.setattr(commit, "SCRIPT", short)
-    monkeypatch.setattr(commit, "SCRIPT_SHA", client.script_load(short))
+    short = script.send_script(idempotency_limit=3)
+    monkeypatch.setattr(commit, "SEND", short)
+    client.script_load(short.text)
     for number in range(6):
         await publisher.publish([ADD], idempotency=(f"key {number}", "request"))
     assert client.hlen("umbel:idempotency") == 3
@@ -171,7 +172,7 @@ async def test_a_redis_that_is_not_there_is_told_at_once() -> None:
 async def test_a_redis_that_was_restarted_is_used_again(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commit, "IDLE", 0.0)
+    monkeypatch.setattr(line, "IDLE", 0.0)
     publisher = Publisher(Transport(url=server.url, result_url=""))
     await publisher.open()
     await publisher.publish([ADD])
@@ -194,18 +195,32 @@ async def test_a_redis_that_was_restarted_is_used_again(
     await publisher.close()
 
 
+def again(publisher: Publisher, make: str) -> Callable[[Any], Call]:
+    """Makes calls as they are made again after the connection was lost."""
+    plain = getattr(publisher._commit._calls, make)
+
+    def made(given: Any) -> Call:
+        call: Call = plain(given)
+        call.sent_before = True
+        return call
+
+    return made
+
+
 async def test_what_was_sent_is_not_sent_again_when_the_answer_is_lost(
-    publisher: Publisher, client: redis.Redis
+    publisher: Publisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = await publisher._write([ADD], b"0" * 16)
-    for key in (None, ("key", "request")):
-        client.flushall()
-        for sent_before in (False, True):
-            errand = publisher._errand(written, b"0" * 16, key)
-            errand.sent_before = sent_before
-            outcome = await publisher._commit.run(errand)
-        assert outcome.kind == "replayed" if key else "sent"
-        assert client.llen("celery") == 1
+    for count in (1, 1_000):
+        written = await publisher._write([ADD] * count, b"0" * 16)
+        for key in ("", "key"):
+            client.flushall()
+            await publisher._commit.run(Errand(written, "0" * 32, key, "request"))
+            with monkeypatch.context() as patch:
+                for make in ("for_script", "for_transaction"):
+                    patch.setattr(publisher._commit._calls, make, again(publisher, make))
+                outcome = await publisher._commit.run(Errand(written, "0" * 32, key, "request"))
+            assert outcome.kind == "replayed" if key else "sent"
+            assert client.llen("celery") == count
 
 
 async def test_stock_receivers_hear_a_batch_as_so_many_sent_tasks(

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
+from app.broker.calls import CHECK_BYTES
 from app.broker.durable import Entry, read_entries, read_mark, stream_beside_queues
 from app.broker.message import Submission
-from app.broker.publish import CHECK_BYTES, Publisher
+from app.broker.publish import Publisher
 from app.broker.transport import Transport
 from app.domain.errors import BadInput
 from app.domain.events import TaskSent
