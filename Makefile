@@ -11,7 +11,8 @@ up: install redis  ## Run everything on this machine; ARGS="--workers 2" adds fl
 	@exec $(BIN)/umbel up $(ARGS)
 
 test: dev redis browser stock  ## Install what the tests need and run them all
-	@PYTHONDONTWRITEBYTECODE= exec $(BIN)/python -m pytest -n 4 --durations=30 $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= exec $(BIN)/python -m pytest -n 4 --dist loadgroup \
+	  --no-loadscope-reorder --durations=30 $(ARGS)
 
 bench: dev redis  ## The benchmarks, each beside its peer: benchmarks/README.md
 	@exec $(BIN)/python -m benchmarks $(ARGS)

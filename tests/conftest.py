@@ -9,6 +9,47 @@ import redis
 from tests.postgres import PostgresServer
 from tests.support import Process, RedisServer, start_worker
 
+LONGEST = (
+    "browser",
+    "cli/test_up.py",
+    "chaos/test_short.py",
+    "recorder/test_durable_crash.py",
+    "recorder/test_reconcile.py",
+    "project/test_checks.py",
+    "recorder/test_replicas_serving.py",
+    "web/test_postgres.py",
+    "broker/test_hearing_stock.py",
+    "recorder/test_revokes.py",
+    "recorder/test_real_workers.py",
+    "worker/test_reconnect.py",
+    "recorder/test_replicas.py",
+    "web/test_server.py",
+    "plugin/test_workers.py",
+    "recorder/test_reconcile_windows.py",
+    "store/test_server_away.py",
+    "recorder/test_recorder.py",
+)
+"""Modules whose tests take long each and mostly wait: they begin first, each for itself, so that
+all processors have work until the end. The browser's share what no other test can stand beside."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first. What shares a site goes to one process, so that it starts once; so do
+    the tests of a module, for what they share."""
+    items.sort(key=_place)
+    for item in items:
+        folder = item.path.parent.name
+        if folder == "browser" or "site" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(folder))
+        elif _place(item) == len(LONGEST):
+            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
+
+
+def _place(item: pytest.Item) -> int:
+    folder, module = item.path.parts[-2:]
+    names = (name for name in (folder, f"{folder}/{module}") if name in LONGEST)
+    return min(map(LONGEST.index, names), default=len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:

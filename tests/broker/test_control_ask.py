@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,13 +19,6 @@ from app.domain.errors import BrokerUnavailable
 from tests.support import Process, eventually_async, free_port
 
 Start = Callable[..., Process]
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.connection_pool.disconnect()
 
 
 async def keys_of(client: Redis) -> set[bytes]:

@@ -162,15 +162,25 @@ async def test_max_retries_travels_as_a_header(redis_url: str) -> None:
     assert taken(redis_url)[1]["headers"]["max_retries"] == 5
 
 
+LONG_TEXTS = st.text(min_size=1).map(lambda word: word * 100)
+"""Cheap to make, and with a few of them half of the values are longer than is kept."""
+JSON_LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | LONG_TEXTS
+)
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    JSON_LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=40,
 )
 
 
 @settings(deadline=None, max_examples=200)
-@given(args=st.lists(JSON_VALUES), kwargs=st.dictionaries(st.text(), JSON_VALUES))
+@given(
+    args=st.lists(JSON_VALUES, max_size=5),
+    kwargs=st.dictionaries(st.text(), JSON_VALUES, max_size=5),
+)
 def test_a_shortened_repr_is_that_of_celery(args: list[Any], kwargs: dict[str, Any]) -> None:
     for value in (tuple(args), kwargs):
         assert shorten(value) == saferepr(value, 1024, maxlevels=3)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,10 @@ from app.store import queues
 from tests.recorder.healing import (
     QuickRecording,
     freeze,
-    producer,
-    quick,
     start_stock,
     thaw,
 )
+from tests.recorder.support import Recording
 from tests.support import Process, eventually_async
 
 W1 = "w1@test"
@@ -28,28 +26,9 @@ CELERY_HEARTBEAT = 2.0
 
 
 @pytest.fixture
-async def recording(redis_url: str, tmp_path: Path) -> AsyncIterator[QuickRecording]:
-    recording = quick(redis_url, tmp_path)
-    await recording.start()
-    yield recording
-    await recording.stop()
-
-
-@pytest.fixture
-def application(redis_url: str) -> Iterator[Celery]:
-    application = producer(redis_url)
-    yield application
-    application.close()
-
-
-@pytest.fixture
-def processes() -> Iterator[list[Process]]:
-    started: list[Process] = []
-    yield started
-    for process in started:
-        if process.running():
-            thaw(process)
-        process.kill_group()
+def kind() -> type[Recording]:
+    """A recorder that looks around often."""
+    return QuickRecording
 
 
 def test_a_dead_worker_is_known_to_be_dead_within_the_time_that_is_promised() -> None:

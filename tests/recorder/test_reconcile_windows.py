@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from app.store.blind_windows import BlindWindow
 from app.store.database import Database
 from app.store.writer import Batch, commit
 from tests.recorder.healing import QuickRecording, producer, quick, start_stock
-from tests.recorder.support import life
+from tests.recorder.support import Recording, life
 from tests.support import Process, RedisServer, eventually_async
 
 DEEP = 60_000
@@ -24,26 +23,9 @@ DEEP = 60_000
 
 
 @pytest.fixture
-async def recording(redis_url: str, tmp_path: Path) -> AsyncIterator[QuickRecording]:
-    recording = quick(redis_url, tmp_path)
-    await recording.start()
-    yield recording
-    await recording.stop()
-
-
-@pytest.fixture
-def application(redis_url: str) -> Iterator[Celery]:
-    application = producer(redis_url)
-    yield application
-    application.close()
-
-
-@pytest.fixture
-def processes() -> Iterator[list[Process]]:
-    started: list[Process] = []
-    yield started
-    for process in started:
-        process.kill_group()
+def kind() -> type[Recording]:
+    """A recorder that looks around often."""
+    return QuickRecording
 
 
 def store_result(url: str, task_id: str, value: object, at: float) -> None:
