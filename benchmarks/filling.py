@@ -21,7 +21,7 @@ from sqlalchemy import event
 
 from app.domain.tasks import Task
 from app.recorder import believe
-from app.store import labels, queues, rollups, search_sqlite, task_rows, workers
+from app.store import labels, queues, rollup_journal, rollups, search_sqlite, task_rows, workers
 from app.store.database import Database
 from app.store.labels import Kind, Numbers
 from app.store.rollups import MINUTE, Tally, TallyKey
@@ -39,6 +39,11 @@ TEXT_BYTES = 64 << 20
 """Texts that are indexed before they are written out: one part, and not sixty to be merged."""
 SEARCH_BYTES = 1 << 20
 """What the recorder's connections have for that, which is SQLite's default."""
+
+TALLIES = 500
+"""Figures of one transaction, in which a server waits for us 2 seconds at most."""
+FINE_SECONDS = 27 * 3_600
+"""Figures older than this are kept by the hour, so they are counted by the hour here."""
 
 Cells = tuple[Any, ...]
 
@@ -60,14 +65,31 @@ def fill(db: Database, url: str, count: int, ended_at: float) -> None:
     for chunk in _chunks(count, ended_at, numbers):
         rows, texts = marshal.loads(chunk.packed)
         target.write(rows, texts)
-        with db.writing() as connection:
-            rollups.add(connection, chunk.tallies, numbers)
-            task_rows._count(connection, chunk.states)
+        _add(db, chunk, numbers)
         done += len(rows)
         if not done % (CHUNK * 25):
             pace = done / (time.monotonic() - began)
             print(f"  {done:,} of {count:,} tasks, {pace:,.0f} a second", flush=True)
+    while _prune_figures(db, ended_at):
+        pass
     target.end()
+
+
+def _add(db: Database, chunk: Chunk, numbers: Numbers) -> None:
+    tallies = list(chunk.tallies.items())
+    for at in range(0, len(tallies), TALLIES):
+        with db.writing() as connection:
+            rollups.add(connection, dict(tallies[at : at + TALLIES]), numbers)
+            rollup_journal.fold(connection)
+    with db.writing() as connection:
+        task_rows._count(connection, chunk.states)
+
+
+def _prune_figures(db: Database, ended_at: float) -> int:
+    """The finer ones are not kept as long."""
+    with db.writing() as connection:
+        began = ended_at - believable.DAYS * 86_400
+        return rollup_journal.remove_before(connection, began, CHUNK)
 
 
 def _begin(db: Database, ended_at: float) -> Numbers:
@@ -115,12 +137,16 @@ def make(first: int, some: int, count: int, ended_at: float, numbers: Numbers) -
         rows.append(cells)
         changes.change(task.seq, task.id, None, task_rows._searched(task, cells))
         states[cells[task_rows._STATE]] += 1
-        _tally(tallies, task)
+        _tally(tallies, task, ended_at - FINE_SECONDS)
     return Chunk(marshal.dumps((rows, changes._added)), states, tallies)
 
 
-def _tally(tallies: dict[TallyKey, Tally], task: Task) -> None:
-    believe._count(tallies, None, believe._end_of(task))
+def _tally(tallies: dict[TallyKey, Tally], task: Task, fine_from: float) -> None:
+    end = believe._end_of(task)
+    if end is not None and end[0].minute < fine_from:
+        key, *rest = end
+        end = (key._replace(minute=key.minute // 3_600 * 3_600), *rest)
+    believe._count(tallies, None, end)
 
 
 class _File:
@@ -138,7 +164,9 @@ class _File:
             search_sqlite.write(connection, [], texts)
 
     def end(self) -> None:
-        """As a recorder would have left it: its journal, its settings."""
+        """As a recorder would have left it: most texts in one part, a journal, its settings."""
+        with self._db.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO task_texts (task_texts) VALUES ('optimize')")
         self._set_text_bytes(SEARCH_BYTES)
         event.remove(self._db.engine, "connect", self._prepare)
         self._db.engine.dispose()
