@@ -28,6 +28,7 @@ from app.web.health import Health
 from app.web.news import News
 from app.web.packing import Packing
 from app.web.pages import install_pages
+from app.web.pages.stream import STREAMS as PAGE_STREAMS
 from app.web.quality import Quality
 from app.web.reading import Reading
 from app.web.state import Umbel
@@ -75,6 +76,7 @@ def _install_security(app: FastAPI, settings: Settings) -> None:
         names=names,
         addresses=not is_loopback(settings.host),
         direct=api_routes.DIRECT,
+        streams={**api_routes.STREAMS, **PAGE_STREAMS},
     )
 
 

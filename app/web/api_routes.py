@@ -9,12 +9,14 @@ from app.web.openapi import install_openapi
 
 DIRECT = submit.DIRECT
 """Endpoints by path that are fit to be reached past the framework's layers."""
+STREAMS = {"/events": stream.EventStream()}
+"""Event streams that are."""
 
 
 def install(app: FastAPI) -> None:
     """Adds the REST API, the event streams, health, metrics and their documentation."""
     app.router.routes.extend(submit.ROUTES)  # first, for most requests of a busy site are these
-    app.router.routes.append(Route("/events", stream.EventStream(), methods=["GET"]))
+    app.router.routes.append(Route("/events", STREAMS["/events"], methods=["GET"]))
     # `follow` before `tasks`, for a task's id may hold a slash and so anything.
     for part in (follow, tasks, fleet, stats, health, metrics, docs):
         app.include_router(part.router)

@@ -53,9 +53,10 @@ class Gate:
     `names` are the hosts to answer to, `*` all; with `addresses`, any literal IP address is one
     of ours too: only names can be rebound, and a server on all interfaces has many addresses.
     HEAD is answered as GET, for the server drops the body of such an answer by itself; an
-    endless stream looks at `scope["head"]`. What is posted to the paths of `direct` goes to an
-    endpoint that turns its errors into answers by itself, past the framework's layers, each of
-    which costs as much as this one.
+    endless stream looks at `scope["head"]`. What is posted to the paths of `direct`, and what is
+    read below those of `streams`, goes to an endpoint that turns its errors into answers by
+    itself, past the framework's layers: each costs as much time as this one, and memory for as
+    long as a stream is open.
     """
 
     def __init__(
@@ -65,12 +66,15 @@ class Gate:
         addresses: bool = False,
         limits: Mapping[str, int] = BODY_LIMITS,
         direct: Mapping[str, ASGIApp] = MappingProxyType({}),
+        streams: Mapping[str, ASGIApp] = MappingProxyType({}),
     ) -> None:
         self.app = app
         self.names = frozenset(name.lower() for name in names)
         self.addresses = addresses
         self.limits = limits
         self.direct = direct
+        self.streams = streams
+        self._streamed = tuple(streams)
         self._allowed: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,6 +87,9 @@ class Gate:
             answer = _unknown_host(scope["path"], given[b"host"])
         elif method == "HEAD":
             scope = {**scope, "method": "GET", "head": True}
+        elif method == "GET":
+            if scope["path"].startswith(self._streamed):
+                answer = self._stream_at(scope["path"])
         elif method not in SAFE_METHODS:
             if method == "POST":
                 answer = self.direct.get(scope["path"], answer)
@@ -97,6 +104,12 @@ class Gate:
         scope[PLAIN_SEND] = send
         send = _with_headers(scope["path"], send)
         await answer(scope, receive, send)
+
+    def _stream_at(self, path: str) -> ASGIApp:
+        for place, stream in self.streams.items():
+            if path == place or (place.endswith("/") and path.startswith(place)):
+                return stream
+        return self.app
 
     def allows(self, host: bytes | None) -> bool:
         """Whether a Host header's value is one of ours, whatever its port."""

@@ -1,6 +1,7 @@
 """uvicorn, told to end open streams when it stops, and listening with small send buffers."""
 
 import errno
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +108,7 @@ async def serve(
     `new_loop`, which is twice as fast as Python's own.
     """
     listener = listen(host, port)
+    allow_connections()
     try:
         # Entered here and not by uvicorn, which would print a traceback where a part that does
         # not open says in one sentence why.
@@ -116,6 +118,13 @@ async def serve(
             await make_server(app, told, **options).serve(sockets=[listener])
     finally:
         listener.close()
+
+
+def allow_connections() -> None:
+    """Raises the limit of open files to what the system allows: many begin with 1,024, and each
+    viewer is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 new_loop = uvloop.new_event_loop

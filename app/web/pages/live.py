@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Protocol
 
@@ -26,18 +27,23 @@ TICK = 0.25
 that 5,000 changes a second cost a browser a tenth of a core."""
 REFRESH = 10.0
 """Seconds after which a view is rendered without a change: ages and windows of time move on."""
-VIEW_LIMIT = 500
-"""Distinct views at once; each is looked at every tick, so 500 cost some percent of a core."""
-RENDERINGS = 250
-"""Of all views in a second, some 1 ms each: with more views each has its turn less often."""
+VIEW_LIMIT = 1_000
+"""Distinct views at once; each takes some 200 KB, and a tenth of a core goes for looking at all
+of them."""
+SHARE = 0.5
+"""Of the process's time that all renderings may take: with many different views each has its
+turn less often. A list whose 50 rows all change costs 8 ms, so 16 of them come every tick."""
 FRAMES_KEPT = 40
-"""Frames of a view kept for viewers that read slowly: 10 s of a busy one, then all anew."""
+"""Frames of a view kept for viewers that read slowly: 10 s of a busy one, then all anew. Fewer
+where they are larger together than all of the page: then that is sent instead."""
 MISSED = 40
 """Ticks whose changes are kept for a view that is still being read: 10 s, then it is read anew."""
 AGAIN = 1.0
 """Seconds until a view is rendered again after something that it needs was away."""
-HEARTBEAT = 10.0
+SILENCE = 10.0
 """Seconds of silence after which a stream says that it lives; pages give up after 25."""
+
+HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
 
 log = logging.getLogger(__name__)
 
@@ -64,17 +70,20 @@ class View(Protocol):
 
 
 class Frame:
-    """What viewers of one view are sent: encoded once, and packed once for those who take it."""
+    """What viewers of one view are sent: encoded and packed once, by the first who needs it so."""
 
-    def __init__(self, plain: bytes) -> None:
-        self.plain = plain
+    def __init__(self, fragments: Mapping[str, str]) -> None:
+        self.size = sum(map(len, fragments.values()))
+        self._fragments = fragments
+
+    @cached_property
+    def plain(self) -> bytes:
+        return encode(self._fragments) if self._fragments else HEARTBEAT
 
     @cached_property
     def packed(self) -> bytes:
-        return pack_frame(self.plain)
-
-
-SILENCE = Frame(b"event: heartbeat\ndata: {}\n\n")
+        # Not kept in plain too, which hardly any browser asks for.
+        return pack_frame(encode(self._fragments) if self._fragments else HEARTBEAT)
 
 
 class Channel:
@@ -119,16 +128,20 @@ class Channel:
         """Sends the fragments that look different from the last ones, or a sign of life."""
         news = {name: text for name, text in fragments.items() if self.shown.get(name) != text}
         now = time.monotonic()
-        if news or not self.position:
-            self.shown.update(news)
-            self.frames.append(Frame(encode(news)))
-        elif now - self._framed_at >= HEARTBEAT:
-            self.frames.append(SILENCE)
-        else:
+        if self.position and not news and now - self._framed_at < SILENCE:
             return
+        self.shown.update(news)
         self._framed_at = now
         self.position += 1
+        self._keep(Frame(news))
         await self.waiting.wake()
+
+    def _keep(self, frame: Frame) -> None:
+        whole = sum(map(len, self.shown.values()))
+        kept = frame.size + sum(earlier.size for earlier in self.frames)
+        while self.frames and kept > whole:
+            kept -= self.frames.popleft().size
+        self.frames.append(frame)
 
     def since(self, position: int) -> list[Frame]:
         """What a viewer at `position` has to be sent to be up to date."""
@@ -136,7 +149,7 @@ class Channel:
         if position and behind <= len(self.frames):
             return list(self.frames)[len(self.frames) - behind :]
         if self._whole is None or self._whole[0] != self.position:
-            self._whole = self.position, Frame(encode(self.shown))
+            self._whole = self.position, Frame(dict(self.shown))
         return [self._whole[1]]
 
 
@@ -224,14 +237,15 @@ class LiveViews:
         rendered_at = -REFRESH
         rendered: Fragments = {}
         shown_at: float | None = None
-        failed = 0.0
+        failed = cost = 0.0
         due = True
         while True:
             due = channel.take() or due
             age = loop.time() - rendered_at + TICK / 2  # a tick may come a little early
-            pace = max(view.every, failed, len(self._channels) / RENDERINGS)
+            pace = max(view.every, failed, cost * len(self._channels) / SHARE)
             if (due and age >= pace) or age >= REFRESH:
                 rendered_at, due = loop.time(), False
+                begun = time.thread_time()
                 try:
                     parts = await self._rendered(view)
                     rendered = {**parts, "as-of": self._shell.as_of(None)}
@@ -242,6 +256,7 @@ class LiveViews:
                         rendered = {**rendered, "as-of": self._shell.as_of(shown_at)}
                 except UmbelError:
                     pass  # it is gone, and the page shows what it was
+                cost = time.thread_time() - begun
             await self._shell.refresh()
             await channel.show({**self._shell.fragments, **rendered})
             await channel.told()
@@ -257,7 +272,7 @@ class LiveViews:
             return {}
 
 
-def encode(fragments: Fragments | dict[str, str]) -> bytes:
+def encode(fragments: Mapping[str, str]) -> bytes:
     """Fragments as one event for hx-sse: each takes the place of the element of its name."""
     parts = [
         f'<hx-partial hx-target="#{name}" hx-swap="outerMorph">{text}</hx-partial>'

@@ -18,6 +18,7 @@ from app.web.pages.quality import QualityView
 from app.web.security import PLAIN_SEND
 from app.web.stream import HEADERS
 
+PLACE = "/ui/live/"
 RETRY_MS = 1000
 """When a page connects again after a goodbye."""
 BYE = b"retry: %d\nevent: bye\ndata: {}\n\n" % RETRY_MS
@@ -33,7 +34,7 @@ class PageStream:
         streams = dashboard.umbel.streams
         packed = takes_gzip(scope["headers"])
         try:
-            view = view_of(dashboard, scope["path_params"]["page"], _pairs(scope))
+            view = view_of(dashboard, scope["path"].removeprefix(PLACE), _pairs(scope))
             streams.check()
             dashboard.views.check(view)
         except UmbelError as error:
@@ -49,7 +50,8 @@ class PageStream:
         await streams.serve(receive, plain, follow, PACKED_BYE if packed else BYE)
 
 
-route = Route("/ui/live/{page:path}", PageStream(), methods=["GET"], include_in_schema=False)
+STREAMS = {PLACE: PageStream()}
+route = Route(PLACE + "{page:path}", STREAMS[PLACE], methods=["GET"], include_in_schema=False)
 
 
 def view_of(dashboard: Dashboard, page: str, pairs: list[tuple[str, str]]) -> View:

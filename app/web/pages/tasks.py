@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.domain.filters import Sort, TaskFilter, parse_filter, parse_sort
 from app.domain.tasks import Task, TaskState, seq_of
+from app.feed.tail import Tailed
 from app.store import lost
 from app.store import tasks as stored
 from app.store.tasks import Page
@@ -102,6 +103,7 @@ class TaskList:
         self._ids = frozenset(ids)
         self._newest = newest
         self._rows: dict[str, Markup] | None = None
+        self._changed: dict[str, Tailed] = {}
         self._unexplained: dict[str, Task] = {}
         self._newer = 0
         self._count_newer = first
@@ -124,14 +126,11 @@ class TaskList:
     def take(self, news: Digest | None) -> bool:
         if news is None or self._rows is None:
             self._rows = None
+            self._changed = {}
             self._count_newer = self._counts_newer
             return True
         for task_id in self._ids & news.tasks.keys():
-            tailed = news.tasks[task_id]
-            self._rows[row_id(task_id)] = self._dashboard.row(tailed)
-            self._unexplained.pop(task_id, None)
-            if tailed.task is not None and tailed.task.state is TaskState.LOST:
-                self._unexplained[task_id] = tailed.task
+            self._changed[task_id] = news.tasks[task_id]
         if news.newest > self._newest and self._newer <= NEWER_CAP:
             self._count_newer = self._counts_newer
         return bool(news.tasks) or self._may_count()
@@ -141,6 +140,7 @@ class TaskList:
         if self._rows is None:
             found = await umbel.reading(stored.get_many, umbel.db, sorted(self._ids))
             self.show(found.values())
+        self._show_changed()
         if self._may_count():
             self._counted_at = time.monotonic()
             self._newer = await umbel.reading(
@@ -159,6 +159,16 @@ class TaskList:
             ),
             **(self._rows or {}),
         }
+
+    def _show_changed(self) -> None:
+        changed, self._changed = self._changed, {}
+        if self._rows is None:
+            return
+        for task_id, tailed in changed.items():
+            self._rows[row_id(task_id)] = self._dashboard.row(tailed)
+            self._unexplained.pop(task_id, None)
+            if tailed.task is not None and tailed.task.state is TaskState.LOST:
+                self._unexplained[task_id] = tailed.task
 
     def _may_count(self) -> bool:
         return self._count_newer and time.monotonic() - self._counted_at >= COUNT_SECONDS
