@@ -4,9 +4,13 @@ Two of them are added, or one is taken away from another, bucket by bucket, and 
 exact as if all values had come to one. docs/decisions/0014-rollups.md says why it is this one.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import exp, log
+
+from app.domain.lanes import counts_of, lanes_of
 
 ACCURACY = 0.01
 """Of 1: a quantile is at most so far from a value that was added at its rank."""
@@ -23,20 +27,22 @@ LAST = int(log(LONGEST) * _SCALE + _SHIFT) + 1
 _MIDDLE = SHORTEST * (1 + ACCURACY)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sketch:
     """Many durations in seconds: how many, their sum, and how many are in each bucket.
 
+    What was added lately is in `recent`, by bucket, all else in `lanes` (see `app.domain.lanes`).
     `count` may be more than the buckets have together: of older figures only the sum was kept.
     """
 
     count: int = 0
     total: float = 0.0
-    buckets: dict[int, int] = field(default_factory=dict)
+    recent: dict[int, int] = field(default_factory=dict)
+    lanes: int = 0
 
     def add(self, seconds: Sequence[float], times: int = 1) -> None:
         """Adds durations; with `times` of -1 takes back such that were added."""
-        own, total = self.buckets, 0.0
+        recent, total = self.recent, 0.0
         for given in seconds:
             each = given
             if SHORTEST < each < LONGEST:
@@ -44,7 +50,7 @@ class Sketch:
             else:
                 each = min(max(0.0, each), LONGEST)
                 bucket = LAST if each == LONGEST else 0
-            own[bucket] = own.get(bucket, 0) + times
+            recent[bucket] = recent.get(bucket, 0) + times
             total += each
         self.count += len(seconds) * times
         self.total += total * times
@@ -53,9 +59,17 @@ class Sketch:
         """Adds all of another one."""
         self.count += other.count
         self.total += other.total
-        own = self.buckets
-        for bucket, times in other.buckets.items():
-            own[bucket] = own.get(bucket, 0) + times
+        self.lanes += other.lanes
+        recent = self.recent
+        for bucket, times in other.recent.items():
+            recent[bucket] = recent.get(bucket, 0) + times
+
+    def settled(self) -> int:
+        """All buckets as lanes, from now on."""
+        if self.recent:
+            self.lanes += lanes_of(self.recent)
+            self.recent = {}
+        return self.lanes
 
     @property
     def mean(self) -> float | None:
@@ -63,21 +77,14 @@ class Sketch:
         return max(0.0, self.total / self.count) if self.count > 0 else None
 
     def quantiles(self, *wanted: float) -> list[float | None]:
-        """The durations below which such parts of 1 are, in ascending order; 1 is the longest.
-        None where there is none."""
-        ordered = sorted(item for item in self.buckets.items() if item[1] > 0)
-        many = sum(times for _, times in ordered)
-        if not many:
+        """The durations below which such parts of 1 are; 1 is the longest. None where there is
+        none."""
+        first, counts = counts_of(self.settled())
+        reached = list(accumulate(counts))
+        if not reached or not reached[-1]:
             return [None] * len(wanted)
-        found: list[float | None] = []
-        place, reached = -1, 0
-        for part in wanted:
-            rank = int(part * (many - 1))
-            while reached <= rank:
-                place += 1
-                reached += ordered[place][1]
-            found.append(duration_of(ordered[place][0]))
-        return found
+        ranks = [int(part * (reached[-1] - 1)) for part in wanted]
+        return [duration_of(first + bisect_right(reached, rank)) for rank in ranks]
 
 
 def duration_of(bucket: int) -> float:
@@ -85,11 +92,3 @@ def duration_of(bucket: int) -> float:
     if bucket <= 0:
         return SHORTEST
     return LONGEST if bucket >= LAST else _MIDDLE * exp((bucket - 1) * _WIDTH)
-
-
-def merged(sketches: Sequence[Sketch]) -> Sketch:
-    """All of them as one."""
-    found = Sketch()
-    for each in sketches:
-        found.merge(each)
-    return found

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from app.domain.sketch import Sketch
 from app.store import rollup_rows
 from app.store.labels import Kind
-from app.store.rollup_rows import ALL, LEVELS, OTHERS, UNKNOWN, Buckets, Sums, place_of
+from app.store.rollup_rows import ALL, LEVELS, OTHERS, UNKNOWN, Sums, place_of
 from app.store.schema import labels, rollup_journal
 
 ROWS = 500
@@ -28,7 +28,8 @@ FOLLOWED = {Kind.NAME: 300, Kind.QUEUE: 100, Kind.WORKER: 300}
 these the busiest; those beyond are counted together as OTHERS. It bounds a day's rows to some
 two million, where forty names, twelve queues and sixty workers have 300,000."""
 
-Told = tuple[int, float, Buckets]
+Told = tuple[int, float, dict[int, int]]
+"""How many durations, their sum, and how many are in each bucket of a sketch."""
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False):
@@ -101,6 +102,8 @@ def fold(connection: Connection) -> None:
         for kind in (ALL, *Kind):
             key = (kind, of.minute, of.label(kind), of.state)
             minutes.setdefault(key, Sums()).merge(sums)
+    for sums in minutes.values():
+        sums.settle()
     for level in LEVELS:
         places: dict[int, Sums] = {}
         for (kind, minute, label, state), sums in minutes.items():

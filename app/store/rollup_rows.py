@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import Connection, Integer, delete, literal, select
 
+from app.domain.lanes import pack, unpack
 from app.domain.sketch import Sketch
 from app.store.bulk import Insert, look_up
 from app.store.labels import Kind
@@ -47,10 +47,6 @@ LAST_MINUTE = (1 << 27) - 1
 _FIRST_MINUTE, _LABEL, _STATE = 27, 24, 4
 """Bits of each part of a place; kind and level have two and stand before them."""
 
-Buckets = dict[int, int]
-_decode = msgspec.msgpack.Decoder(Buckets).decode
-_encode = msgspec.msgpack.Encoder().encode
-
 
 @dataclass(slots=True)
 class Sums:
@@ -68,6 +64,11 @@ class Sums:
         self.whole += other.whole
         self.run.merge(other.run)
         self.wait.merge(other.wait)
+
+    def settle(self) -> None:
+        """Makes it cheap to be merged often."""
+        self.run.settled()
+        self.wait.settled()
 
 
 class Row(NamedTuple):
@@ -144,7 +145,7 @@ def read(
     query = select(*rollups.columns).where(place >= first, place < end).order_by(place)
     if label is not None:
         query = query.where(_NUMBER.bitwise_and(OTHERS) == label)
-    for cells in connection.execute(query):
+    for cells in connection.execute(query).all():
         yield _row(cells[0], _sums(*cells[1:]))
 
 
@@ -183,8 +184,8 @@ def _sums(
     wait_sum: float,
     wait_sketch: bytes,
 ) -> Sums:
-    run = Sketch(runtimes, runtime_sum, _decode(runtime_sketch))
-    return Sums(count, whole, run, Sketch(waits, wait_sum, _decode(wait_sketch)))
+    run = Sketch(runtimes, runtime_sum, lanes=unpack(runtime_sketch))
+    return Sums(count, whole, run, Sketch(waits, wait_sum, lanes=unpack(wait_sketch)))
 
 
 def _cells(sums: Sums) -> tuple[object, ...]:
@@ -192,5 +193,4 @@ def _cells(sums: Sums) -> tuple[object, ...]:
 
 
 def _sketched(sketch: Sketch) -> tuple[int, float, bytes]:
-    kept = {bucket: many for bucket, many in sketch.buckets.items() if many}
-    return sketch.count, sketch.total, _encode(kept)
+    return sketch.count, sketch.total, pack(sketch.settled())

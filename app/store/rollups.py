@@ -122,4 +122,4 @@ def _told(seconds: list[float], taken_back: list[float]) -> Told:
     sketch.add(seconds)
     if taken_back:
         sketch.add(taken_back, -1)
-    return sketch.count, sketch.total, sketch.buckets
+    return sketch.count, sketch.total, sketch.recent

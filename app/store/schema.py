@@ -161,7 +161,7 @@ rollups = Table(
 )
 """How many tasks came to a state in a minute, ten minutes, an hour and a day: all, and by name,
 queue and worker; and how long they ran and waited. `place` says of what a row is:
-`app/store/rollup_rows.py`. Sketches are MessagePack: a bucket's number, and how many are in it."""
+`app/store/rollup_rows.py`. Sketches are packed by `app/domain/lanes.py`."""
 
 rollup_journal = Table(
     "rollup_journal",

@@ -48,7 +48,7 @@ def _carry(first: int, step: int, label: str) -> None:
     """Adds the minutes up to rows of one level and kind, whose first place this is."""
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     least = "min" if is_sqlite else "least"
-    nothing = "x'80'" if is_sqlite else "'\\x80'::bytea"
+    nothing = "x''" if is_sqlite else "''::bytea"
     latest = f"{least}(minute, {LAST_MINUTE * 60})"
     minute = f"(({latest} - {latest} % {step}) / 60)"
     place = f"{first} + ({minute} << 28) + ({label.replace('least', least)} << 4) + state"
