@@ -70,10 +70,10 @@ def again(messages: Iterable[Message], copies: int) -> tuple[list[list[bytes]], 
     """
     found: list[list[bytes]] = []
     count = 0
-    first = min(event["timestamp"] for message in messages for event in message.events)
+    last = max(event["timestamp"] for message in messages for event in message.events)
     for _ in range(copies):
         ids: dict[str, str] = {}
-        shift = time.time() - first
+        shift = time.time() - last
         commands = []
         for message in messages:
             events = [_renamed(event, ids, shift) for event in message.events]

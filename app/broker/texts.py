@@ -6,6 +6,7 @@ any database, printed in any log line and sent to any browser as it is.
 
 import re
 import signal
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,6 +18,8 @@ ID_LIMIT = 255
 """Characters of a task id. Celery's are 36; an id stands in URLs, keys and index columns."""
 NAME_LIMIT = 512
 """Characters of a name of a task, worker or queue; a dotted path of modules is far shorter."""
+NAMES = 4096
+"""Names that are remembered: 2 MiB at most, when all of them are made up and long."""
 REPR_LIMIT = 8192
 """Characters of a repr: Celery itself shortens to 1,024 unless it was told otherwise."""
 EXCEPTION_LIMIT = 8192
@@ -70,6 +73,20 @@ def name(text: str | None) -> str | None:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "�" for char in text)
+
+
+class _Names(dict[str | None, str | None]):
+    """Names that came before, as they are kept: nearly every event names the same few."""
+
+    def __missing__(self, text: str | None) -> str | None:
+        kept = name(text)
+        if text is None or (len(self) < NAMES and len(text) <= NAME_LIMIT):
+            self[text] = kept
+        return kept
+
+
+known_name: Callable[[str | None], str | None] = _Names().__getitem__
+"""The same as `name`, for the names of tasks, queues and workers, without a call of Python's."""
 
 
 def worker(text: str | None) -> str:

@@ -3,7 +3,8 @@
 One class a type of event, with the fields that we read and the types that they must have.
 msgspec decodes a body straight into them. The wire is described in docs/protocol.md.
 
-What every task has is built by the order of its fields, as naming them takes twice as long.
+What every task has is built by the order of its fields, as naming them takes twice as long; and
+what an event does not have is not asked about, as a call costs more than a comparison.
 """
 
 from typing import ClassVar
@@ -53,24 +54,25 @@ class Sent(Described, tag="task-sent", kw_only=True, gc=False):
     def event(self, heard_at: float) -> domain.TaskSent:
         own = texts.task_id(self.uuid)
         extra = self.umbel
+        priority = extra.priority if extra else self.priority
         return domain.TaskSent(
             own,
             texts.moment(self.timestamp, heard_at),
             heard_at,
-            texts.name(self.name),
+            texts.known_name(self.name),
             texts.shorten(self.args, texts.REPR_LIMIT),
             texts.shorten(self.kwargs, texts.REPR_LIMIT),
             texts.json_text(extra.args) if extra else None,
             texts.json_text(extra.kwargs) if extra else None,
-            texts.name(self.queue),
-            texts.retries(self.retries),
-            texts.priority(extra.priority if extra else self.priority),
-            texts.point_in_time(self.eta),
-            texts.point_in_time(self.expires),
-            texts.root_id(self.root_id),
-            texts.other_id(self.parent_id, own),
-            texts.other_id(self.group, own),
-            texts.other_id(self.chord, own),
+            texts.known_name(self.queue),
+            texts.retries(self.retries) if self.retries else 0,
+            None if priority is None else texts.priority(priority),
+            None if self.eta is None else texts.point_in_time(self.eta),
+            None if self.expires is None else texts.point_in_time(self.expires),
+            own if self.root_id == own else texts.root_id(self.root_id),
+            None if self.parent_id is None else texts.other_id(self.parent_id, own),
+            None if self.group is None else texts.other_id(self.group, own),
+            None if self.chord is None else texts.other_id(self.chord, own),
             texts.other_id(extra.retry_of, own) if extra else None,
         )
 
@@ -86,19 +88,19 @@ class Received(Described, tag="task-received", kw_only=True, gc=False):
             own,
             texts.moment(self.timestamp, heard_at),
             heard_at,
-            texts.name(self.hostname),
-            texts.name(self.name),
+            texts.known_name(self.hostname),
+            texts.known_name(self.name),
             texts.shorten(self.args, texts.REPR_LIMIT),
             texts.shorten(self.kwargs, texts.REPR_LIMIT),
-            texts.retries(self.retries),
-            texts.point_in_time(self.eta),
-            texts.point_in_time(self.expires),
-            texts.root_id(self.root_id),
-            texts.other_id(self.parent_id, own),
-            texts.name(self.queue),
-            texts.priority(self.priority),
-            texts.other_id(self.group, own),
-            texts.other_id(self.chord, own),
+            texts.retries(self.retries) if self.retries else 0,
+            None if self.eta is None else texts.point_in_time(self.eta),
+            None if self.expires is None else texts.point_in_time(self.expires),
+            own if self.root_id == own else texts.root_id(self.root_id),
+            None if self.parent_id is None else texts.other_id(self.parent_id, own),
+            texts.known_name(self.queue),
+            None if self.priority is None else texts.priority(self.priority),
+            None if self.group is None else texts.other_id(self.group, own),
+            None if self.chord is None else texts.other_id(self.chord, own),
             self.redelivered,
         )
 
@@ -113,7 +115,7 @@ class Started(WireEvent, tag="task-started", kw_only=True, gc=False):
             texts.task_id(self.uuid),
             texts.moment(self.timestamp, heard_at),
             heard_at,
-            texts.name(self.hostname),
+            texts.known_name(self.hostname),
         )
 
 
@@ -129,7 +131,7 @@ class Succeeded(WireEvent, tag="task-succeeded", kw_only=True, gc=False):
             texts.task_id(self.uuid),
             texts.moment(self.timestamp, heard_at),
             heard_at,
-            texts.name(self.hostname),
+            texts.known_name(self.hostname),
             texts.shorten(self.result, texts.REPR_LIMIT),
             texts.duration(self.runtime),
         )

@@ -59,7 +59,7 @@ from app.domain.moves import (
     was_terminated,
     write,
 )
-from app.domain.tasks import Task, seq_of
+from app.domain.tasks import Task, Transition, seq_of
 
 AGAIN = "delivered again"
 """The note of a step that the broker's second delivery made."""
@@ -68,11 +68,38 @@ AGAIN = "delivered again"
 def begin(event: TaskEvent) -> Task:
     """The task that an event about an unknown id tells of, placed by the event's time."""
     moment = max(0.0, min(event.at, event.heard_at))
-    task = Task(id=event.task_id, seq=seq_of(moment, crc32(event.task_id.encode())))
+    seq = seq_of(moment, crc32(event.task_id.encode()))
+    if type(event) is TaskSent and event.retries == 0:
+        return _first_sent(event, seq)
+    task = Task(id=event.task_id, seq=seq)
     reduce(task, event)
     if not task.transitions:
         write(task, task.state, event.at, None)
     return task
+
+
+def _first_sent(event: TaskSent, seq: int) -> Task:
+    """What `_sent` makes of a new task, in one step: most tasks are heard of so."""
+    return Task(
+        id=event.task_id,
+        seq=seq,
+        name=event.name,
+        args=event.args,
+        kwargs=event.kwargs,
+        args_repr=event.args_repr,
+        kwargs_repr=event.kwargs_repr,
+        queue=event.queue,
+        priority=event.priority,
+        eta=event.eta,
+        expires=event.expires,
+        sent_at=event.at,
+        root_id=event.root_id,
+        parent_id=event.parent_id,
+        group_id=event.group_id,
+        chord_id=event.chord_id,
+        retry_of=event.retry_of,
+        transitions=[Transition(PENDING, event.at)],
+    )
 
 
 def reduce(task: Task, event: TaskEvent) -> bool:

@@ -21,15 +21,15 @@ class TaskState(StrEnum):
     REJECTED = "REJECTED"
     LOST = "LOST"
 
-    @property
-    def ended(self) -> bool:
-        """Nothing more is expected, though a redelivery can still wake it up."""
-        return self in ENDED
+    ended: bool
+    """Nothing more is expected, though a redelivery can still wake it up."""
 
 
 ENDED = frozenset(
     {TaskState.SUCCESS, TaskState.FAILURE, TaskState.REVOKED, TaskState.REJECTED, TaskState.LOST}
 )
+for _state in TaskState:
+    _state.ended = _state in ENDED
 RUNNING = frozenset({TaskState.STARTED, TaskState.PROGRESS})
 WAITING = frozenset({TaskState.PENDING, TaskState.RECEIVED, TaskState.RETRY})
 

@@ -18,16 +18,42 @@ def read_moment(text: str | None) -> float | None:
 
 
 def print_moment(seconds: float) -> str:
-    """The same as JSON, quotes included; `null` for a year that no calendar has.
+    """The same as JSON, quotes included; `null` for a year that no calendar has."""
+    try:
+        return print_micros(int(seconds * 1e6 + 0.5))
+    except (ValueError, OverflowError):
+        return "null"
+
+
+def print_micros(micros: int) -> str:
+    """The same for microseconds since the epoch.
 
     Times of one second share their head: four times as fast as `print_time`.
     """
+    seconds, rest = divmod(micros, 1_000_000)
     try:
-        micros = int(seconds * 1e6 + 0.5)
-        # A million is added so that the leading zeros of the fraction stay.
-        return _second(micros // 1_000_000) + str(micros % 1_000_000 + 1_000_000)[1:] + 'Z"'
+        return f'{_second(seconds)}{_THREE_DIGITS[rest // 1000]}{_THREE_DIGITS[rest % 1000]}Z"'
     except (ValueError, OverflowError, OSError):
         return "null"
+
+
+def print_seconds(seconds: float) -> str:
+    """So many seconds, of any sign, to the microsecond, as a JSON number; `null` for what is no
+    number. Python's own way of printing a fraction looks for the shortest one, which takes five
+    times as long."""
+    try:
+        micros = int(abs(seconds) * 1e6 + 0.5)
+    except (ValueError, OverflowError):
+        return "null"
+    sign = "-" if seconds < 0 and micros else ""
+    whole, rest = divmod(micros, 1_000_000)
+    if rest == 0:
+        return f"{sign}{whole}.0"
+    return f"{sign}{whole}.{_THREE_DIGITS[rest // 1000]}{_THREE_DIGITS[rest % 1000]}".rstrip("0")
+
+
+_THREE_DIGITS = tuple(f"{number:03d}" for number in range(1000))
+"""Looked up in a third of the time that printing them takes."""
 
 
 @lru_cache(maxsize=4096)
