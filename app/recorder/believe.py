@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from random import randrange
 
 import structlog
 
@@ -12,6 +14,11 @@ from app.store.rollups import Tally, TallyKey, minute_of
 
 RECENT_LIMIT = 50_000
 """Tasks in memory, about 2 KiB each; an event about another one costs a look into the store."""
+
+FORGOTTEN_SHARE = 50
+"""This part of the limit is forgotten at once, when it is reached."""
+FURTHEST = 1 << 10
+"""How far a task moves at most at a step when its place is taken: a microsecond."""
 
 log = structlog.get_logger()
 
@@ -91,8 +98,11 @@ class Beliefs:
     def _begin(self, event: TaskEvent) -> Task:
         """Two tasks of one microsecond need different places in the list."""
         task = begin(event)
+        reach = 1
         while task.seq in self._places:
-            task.seq += 1
+            # Ever further, as thousands may share one moment of a coarse clock.
+            reach = min(reach * 2, FURTHEST)
+            task.seq += randrange(1, reach + 1)  # noqa: S311
         self._places.add(task.seq)
         return task
 
@@ -104,10 +114,16 @@ class Beliefs:
         self._places.add(task.seq)
 
     def _forget_oldest(self) -> None:
-        for _ in range(len(self) - self._limit):
-            kind = self._ended or self._open
-            oldest = kind.pop(next(iter(kind)))
-            self._places.discard(oldest.seq)
+        """Many at once: to find the oldest, a dict is walked past all that was taken before."""
+        many = len(self) - self._limit
+        if many <= 0:
+            return
+        many += self._limit // FORGOTTEN_SHARE
+        for kind in (self._ended, self._open):
+            for task in list(islice(kind.values(), many)):
+                del kind[task.id]
+                self._places.discard(task.seq)
+                many -= 1
 
 
 def _end_of(task: Task) -> _End | None:

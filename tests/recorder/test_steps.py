@@ -20,7 +20,7 @@ from app.feed.stream import STREAM, connect_feed
 from app.feed.writer import Feed
 from app.recorder import announce, durable, fleet, keep
 from app.recorder.announce import Announcer, pack
-from app.recorder.believe import Beliefs
+from app.recorder.believe import FORGOTTEN_SHARE, Beliefs
 from app.recorder.durable import Durable
 from app.recorder.figures import Figures
 from app.recorder.fleet import ALIVE_SECONDS, LOAD_SECONDS, Fleet
@@ -116,7 +116,14 @@ def test_open_tasks_stay_in_memory_longest() -> None:
 def test_memory_is_bounded_also_when_nothing_ends() -> None:
     beliefs = Beliefs(limit=100)
     beliefs.believe([sent(f"t{number}") for number in range(500)])
-    assert len(beliefs) == 100
+    assert len(beliefs) == 100 - 100 // FORGOTTEN_SHARE
+
+
+def test_tasks_of_one_moment_have_places_of_their_own() -> None:
+    beliefs = Beliefs()
+    many = beliefs.believe([sent(f"t{number}") for number in range(5_000)]).tasks
+    assert len({task.seq for task in many}) == 5_000
+    assert max(task.seen_at for task in many) - NOW < 0.001
 
 
 def test_a_task_that_ends_otherwise_than_was_believed_is_counted_once() -> None:
