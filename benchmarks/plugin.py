@@ -40,14 +40,10 @@ async def run(folder: Path, rounds: int) -> Result:
             main[name].append(own)
             whole[name].append(total)
             print(f"  {name}: {rate:,.0f} tasks/s, {own:,.0f} µs of the main process", flush=True)
-    figures = [Figure(name, "tasks/s", values) for name, values in rates.items()]
-    figures += [
-        Figure(f"{name}: processor time of the main process", "µs/task", values, lower=True)
-        for name, values in main.items()
-    ]
-    figures += [
-        Figure(f"{name}: processor time of the whole worker", "µs/task", values, lower=True)
-        for name, values in whole.items()
+    figures = [
+        *(Figure(name, "tasks/s", rates[name], peer=name != PLUGIN) for name in FLAGS),
+        *(_cost(f"{name}: processor time of the main process", main[name]) for name in FLAGS),
+        *(_cost(f"{name}: processor time of the whole worker", whole[name]) for name in FLAGS),
     ]
     return Result(
         "A worker with the plugin beside one with Celery's own events",
@@ -71,6 +67,10 @@ async def run(folder: Path, rounds: int) -> Result:
             ),
         ],
     )
+
+
+def _cost(what: str, values: list[float]) -> Figure:
+    return Figure(what, "µs/task", values, lower=True, peer=not what.startswith(PLUGIN))
 
 
 async def _measure(folder: Path, name: str) -> tuple[float, float, float]:

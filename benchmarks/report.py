@@ -1,4 +1,4 @@
-"""Results as JSON, and the tables of benchmarks/README.md, which are made of nothing else."""
+"""What a benchmark finds: kept as JSON, of which the tables of benchmarks/README.md are made."""
 
 import json
 import os
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import tables
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 README = HERE / "README.md"
@@ -22,12 +24,16 @@ BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured quantity: its rounds, and their median. `lower` says which way is better."""
+    """One measured quantity: its rounds, and their median.
+
+    `lower` says which way is better, `peer` that it is somebody else's: plots show it in grey.
+    """
 
     what: str
     unit: str
     rounds: list[float]
     lower: bool = False
+    peer: bool = False
 
     @property
     def median(self) -> float:
@@ -36,19 +42,26 @@ class Figure:
 
 @dataclass(frozen=True)
 class Target:
-    """What was aimed at: `value` against `at_least` or `at_most`."""
+    """What must be: `value` against `at_least` or `at_most`; `aim` is further the same way."""
 
     what: str
     value: float
     unit: str
     at_least: float | None = None
     at_most: float | None = None
+    aim: float | None = None
 
     @property
     def met(self) -> bool:
         if self.at_least is not None:
             return self.value >= self.at_least
         return self.at_most is not None and self.value <= self.at_most
+
+    @property
+    def aim_met(self) -> bool:
+        if self.aim is None:
+            return False
+        return self.value >= self.aim if self.at_least is not None else self.value <= self.aim
 
 
 @dataclass(frozen=True)
@@ -72,10 +85,12 @@ def keep(name: str, result: Result) -> None:
         "how": result.how,
         "versions": {name: version(name) for name in VERSIONS} | result.versions,
         "figures": [{**asdict(each), "median": each.median} for each in result.figures],
-        "targets": [{**asdict(each), "met": each.met} for each in result.targets],
+        "targets": [
+            {**asdict(each), "met": each.met, "aim_met": each.aim_met} for each in result.targets
+        ],
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
-    for line in _table(document):
+    for line in tables.section(document):
         print(line)
 
 
@@ -93,45 +108,12 @@ def machine() -> dict[str, str]:
 
 
 def write_tables() -> None:
-    """Puts a table for every result on file between the marks of README.md."""
+    """Puts all results on file between the marks of README.md, and their plots beside it."""
     text = README.read_text()
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    lines: list[str] = []
-    for path in sorted(RESULTS.glob("*.json")):
-        document = json.loads(path.read_text())
-        if "figures" in document:
-            lines += ["", *_table(document), ""]
+    on_file = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    lines = tables.page({name: each for name, each in on_file.items() if "figures" in each})
     README.write_text("\n".join([before + BEGIN, *lines, END + after]))
-
-
-def _table(document: dict) -> list[str]:  # type: ignore[type-arg]
-    found = [f"### {document['title']}", "", document["how"], ""]
-    found += ["| what | median | rounds |", "|---|---:|---|"]
-    for figure in document["figures"]:
-        rounds = f"{_short(min(figure['rounds']))} – {_short(max(figure['rounds']))}"
-        found.append(
-            f"| {figure['what']} | {_short(figure['median'])} {figure['unit']} "
-            f"| {rounds} ({len(figure['rounds'])}) |"
-        )
-    found += ["", "| aim | measured | |", "|---|---:|---|"]
-    for target in document["targets"]:
-        aim = (
-            f"at least {_short(target['at_least'])}"
-            if target["at_least"] is not None
-            else f"at most {_short(target['at_most'])}"
-        )
-        met = "met" if target["met"] else "**missed**"
-        unit = target["unit"]
-        found.append(
-            f"| {target['what']}: {aim} {unit} | {_short(target['value'])} {unit} | {met} |"
-        )
-    machine_line = ", ".join(f"{key} {value}" for key, value in document["machine"].items())
-    versions = ", ".join(f"{key} {value}" for key, value in document["versions"].items())
-    return [*found, "", f"Measured {document['measured_at']} on: {machine_line}. With {versions}."]
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _cpu() -> str:
