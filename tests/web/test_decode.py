@@ -53,3 +53,11 @@ def test_a_long_value_is_shown_shortened() -> None:
         decode(b'{"x": "' + b"a" * 1_000 + b'", "y": 1}', Add)
 
     assert len(refused.value.errors[0].msg) < 120
+
+
+def test_arguments_that_are_no_text_are_refused() -> None:
+    body = decode(b'{"name": "a", "args": ["\xff"]}', Submit)
+    assert isinstance(body.args, Raw)
+    with pytest.raises(BadInput) as refused:
+        json_text(body.args, list, ("body", "args"))
+    assert refused.value.errors[0].msg == "is not valid UTF-8"

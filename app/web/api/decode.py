@@ -104,6 +104,8 @@ def json_text(
         raise _one(full, f"{_plain(text)}{_but(given)}") from None
     except RecursionError:
         raise _one(tuple(loc), "is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise _one(tuple(loc), "is not valid UTF-8") from None
     if b"\n" in data or b"\r" in data:
         # A frame of a stream can't have line breaks in it. Numbers stay as they are.
         data = msgspec.json.format(data, indent=-1)
