@@ -149,8 +149,9 @@ class Calls:
         else:
             kind, bodies = "task-multi", list(_lists([one.event for one in written]))
         found: list[Event] = []
-        for body, tag in zip(bodies, uuids(os.urandom(16), len(bodies)), strict=True):
-            payload = self._writer.envelope(body, kind, tag, streams)
+        tag = uuids(os.urandom(16), 1)[0][:-12]
+        for number, body in enumerate(bodies):
+            payload = self._writer.envelope(body, kind, f"{tag}{number:012x}", streams)
             entry = (body if body.startswith("[") else f"[{body}]") if streams else ""
             found.append(Event(self._channels[kind], payload, entry))
         return found

@@ -7,6 +7,7 @@ own field `umbel`, with the true arguments, which other monitors ignore: docs/pr
 
 import json
 import os
+import re
 import socket
 import time
 from binascii import b2a_base64
@@ -37,6 +38,10 @@ NO_CANVAS = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}
 """The third part of a message's body: what Celery's workflows say there."""
 
 
+# Printable ASCII but for what JSON and Python write differently: the apostrophe, the backslash.
+_PLAIN = re.compile(r"[ -&(-\[\]-~]*")
+
+
 class Submission(Struct, frozen=True, kw_only=True, gc=False):
     """A task to send. `args` is a JSON array, `kwargs` a JSON object, both as text.
 
@@ -60,7 +65,7 @@ class Submission(Struct, frozen=True, kw_only=True, gc=False):
     parent_id: str | None = None
 
 
-class Written(NamedTuple):
+class Written(Struct, frozen=True, gc=False):
     """A submission on the wire: the message and its list, the event, the ledger's entry."""
 
     task_id: str
@@ -231,10 +236,7 @@ def _shorten(value: object, text: Json) -> str:
     """The shortened repr; Python's own where the two can't differ, for it is much faster."""
     plain = (
         len(text) < PLAIN_LENGTH
-        and text.isascii()
-        and text.isprintable()
-        and "\\" not in text
-        and "'" not in text
+        and _PLAIN.fullmatch(text)
         and text.count("[") + text.count("{") <= MAX_LEVELS
     )
     if plain and len(found := repr(value)) < MAX_LENGTH:

@@ -87,15 +87,15 @@ class Publisher:
         return Published(tuple([one.task_id for one in written]))
 
     async def _write(self, submissions: Sequence[Submission], seed: bytes) -> list[Written]:
-        # Random throughout: before Redis 7, Lua hashed each thirtieth character of a long text.
-        tags = uuids(os.urandom(16), len(submissions))
         ids = _ids(submissions, seed)
+        # Delivery tags look like UUIDs; they have to differ, not to be random.
+        tag = uuids(os.urandom(16), 1)[0][:-12]
         written: list[Written] = []
         for number, given in enumerate(submissions):
             if number and number % WRITTEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
             try:
-                one = self._writer.write(given, ids[number], tags[number], time.time())
+                one = self._writer.write(given, ids[number], f"{tag}{number:012x}", time.time())
             except ValueError as error:
                 raise BadInput(f"Task {number} of {given.name!r} can't be sent: {error}.") from None
             written.append(one)

@@ -52,7 +52,7 @@ class Arguments(NamedTuple):
 def read_arguments(args: Json, kwargs: Json) -> Arguments | FieldError:
     """The arguments that two JSON texts say, or what is wrong with them."""
     given = _read("args", args, list, "an array")
-    named = _read("kwargs", kwargs, dict, "an object")
+    named = {} if kwargs == "{}" else _read("kwargs", kwargs, dict, "an object")
     if isinstance(given, FieldError):
         return given
     return named if isinstance(named, FieldError) else Arguments(given, named)
@@ -100,6 +100,21 @@ def compile_signature(schema: Json) -> Signature | None:
 
 def check(given: Arguments, signature: Signature) -> list[FieldError]:
     """What is wrong with these arguments, each with its place under `args` or `kwargs`."""
+    return [] if _fits_by_position(given, signature) else _errors(given, signature)
+
+
+def _fits_by_position(given: Arguments, signature: Signature) -> bool:
+    """The usual call, of positional arguments alone, is right. False may also be not known."""
+    args, names = given.args, signature.positional
+    if given.kwargs or len(args) > len(names):
+        return False
+    try:
+        return signature.validator.is_valid(dict(zip(names, args, strict=False))) is True
+    except (ValueError, UnicodeEncodeError):
+        return False
+
+
+def _errors(given: Arguments, signature: Signature) -> list[FieldError]:
     errors = _check_call(given, signature)
     if errors:
         return errors

@@ -23,9 +23,11 @@ NAMES_KNOWN = 1_000
 ERRORS_TOLD = 100
 """Errors told of one batch."""
 
+Loc = tuple[str | int, ...]
 Signatures = tuple[Signature | None, ...]
 """One for each version of the application that runs; None allows everything."""
 
+_NONE = (None,) * 5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -42,12 +44,13 @@ async def check_all(
     for number, given in enumerate(submissions):
         if number and number % CHECKED_AT_ONCE == 0:
             await asyncio.sleep(0)
-        loc: tuple[str | int, ...] = ("body", "tasks", number) if batch else ("body",)
-        wrong = [*_wrong_options(given, now)]
+        loc: Loc = ("body", "tasks", number) if batch else ("body",)
+        wrong: Sequence[FieldError] = () if _is_plain(given) else [*_wrong_options(given, now)]
         if checked:
-            if given.name not in known:
-                known[given.name] = _signatures(given.name, catalog, loc)
-            wrong += _wrong_arguments(given, known[given.name])
+            signatures = known.get(given.name)
+            if signatures is None:
+                signatures = known[given.name] = _signatures(given.name, catalog, loc)
+            wrong = [*wrong, *_wrong_arguments(given, signatures)]
         if wrong:
             errors += [FieldError((*loc, *error.loc), error.msg) for error in wrong]
             if len(errors) >= ERRORS_TOLD:
@@ -74,7 +77,7 @@ def fingerprint(submissions: Sequence[Submission]) -> str:
     return digest.hexdigest()
 
 
-def _signatures(name: str, catalog: Catalog, loc: tuple[str | int, ...]) -> Signatures:
+def _signatures(name: str, catalog: Catalog, loc: Loc) -> Signatures:
     try:
         entry = catalog.find(name)
     except UnknownTaskName as error:
@@ -94,6 +97,16 @@ def _wrong_arguments(given: Submission, signatures: Signatures) -> Sequence[Fiel
             return ()
         first = first or errors
     return first
+
+
+def _is_plain(given: Submission) -> bool:
+    """It has no options that could be wrong, as most have not."""
+    options = (given.queue, given.task_id, given.countdown, given.eta, given.expires)
+    return (
+        options == _NONE
+        and given.priority is given.max_retries is None
+        and _name_problem(given.name) is None
+    )
 
 
 def _wrong_options(given: Submission, now: float) -> Iterator[FieldError]:
