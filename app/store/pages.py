@@ -1,9 +1,11 @@
 """Pages of the task list: any filter, in order, from a cursor on."""
 
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
+from sqlalchemy import BindParameter, Connection, Select, bindparam, select
 
 from app.domain.errors import BadInput, FieldError
 from app.domain.filters import Sort, TaskFilter
@@ -12,20 +14,31 @@ from app.store.cursors import Place, parse_cursor, print_cursor
 from app.store.database import Database
 from app.store.schema import tasks
 from app.store.selects import PLACES, SUMMARIES, read_summaries
-from app.store.ways import Bounds, Narrowed, best, extent, narrow
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, nth
 
 MAX_PAGE = 500
 """Tasks of one page; a script that wants more follows the cursor."""
-EXAMINED = 50_000
-"""Rows that one call compares with the filter before it hands back what it has: about a quarter
-of a second. The cursor then goes on from there, so a page can be short and not be the last."""
+SECONDS = 0.06
+"""After so long a call hands back what it has, and a cursor that goes on from there: a page can be
+short and not be the last. One step more may be under way, and takes about as long."""
+ENTRIES = (2_000, 20_000, 150_000)
+"""Entries of an index that one step after the other compares: few where most match, more where few
+do, at some 0.2 µs each."""
+ROWS = (200, 800, 2_000)
+"""The same of rows whose texts are compared, at 10 to 20 µs each, and a disk's seek where they are
+not in memory."""
+EXAMINED = 500_000
+"""Entries that one call compares at most, as some machines are fast."""
 SEARCHED = 15_000
-"""The same where texts are compared, at about 10 µs each."""
-FIRST_CHUNK = 200
-LARGEST_CHUNK = 10_000
-"""Rows that are compared by one statement: few where most match, more where few do."""
-SORTED = 20_000
-"""Rows that are sorted by runtime at once; a filter with more is read along that index."""
+"""The same of rows whose texts are compared."""
+
+SORTED = 150_000
+"""Entries of an index that are sorted by runtime at once; of more, tasks are read by runtime."""
+ROWS_SORTED = 4_000
+"""The same of rows."""
+
+T = TypeVar("T")
+Read = Callable[[Connection, Select[Any]], Sequence[T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,138 +67,137 @@ def page(
         error = FieldError(("query", "limit"), f"{limit} is not from 1 to {MAX_PAGE}")
         raise BadInput("A page can't be that long.", (error,))
     start = None if cursor is None else parse_cursor(sort, cursor)
-    descending = sort in (Sort.NEWEST, Sort.LONGEST)
     with db.reading() as connection:
-        narrowed = narrow(connection, filter, descending=descending)
+        narrowed = narrow(connection, filter, sort)
         if narrowed.empty:
             return Page([], None)
-        if sort in (Sort.LONGEST, Sort.SHORTEST):
-            found, last = _by_runtime(connection, narrowed, start, limit)
+        bounds = narrowed.bounds if start is None else narrowed.bounds.after(start)
+        few = _sorted(connection, narrowed, bounds, limit + 1) if bounds.by_runtime else None
+        if few is not None:
+            found, last = read_summaries(connection, few), None
         else:
-            found, last = _by_place(connection, narrowed, start, limit)
+            found, last = _walked(connection, narrowed, bounds, limit + 1)
+    if len(found) > limit:
+        found = found[:limit]
+        last = Place(found[-1].seq, found[-1].runtime if bounds.by_runtime else None)
     return Page(found, None if last is None else print_cursor(sort, last))
 
 
 def count_newer(db: Database, filter: TaskFilter, seq: int, cap: int = 100) -> int:
-    """How many tasks that match came after that place, at most `cap`."""
+    """How many tasks that match came after that place, at most `cap`, as far as one call looks."""
     with db.reading() as connection:
-        narrowed = narrow(connection, filter, descending=False)
+        narrowed = narrow(connection, filter, Sort.OLDEST)
         if narrowed.empty:
             return 0
-        walk = _Walk(connection, narrowed, narrowed.bounds.after(seq))
+        walk = _Walk(connection, narrowed, narrowed.bounds.after(Place(seq)))
         count = 0
-        while count < cap and (query := walk.step(PLACES, cap - count)) is not None:
-            count += len(connection.execute(query).all())
+        while count < cap and walk.goes_on:
+            count += len(walk.step(PLACES, cap - count, _places))
         return count
 
 
-class _Walk:
-    """Reads along the best way, chunk by chunk, until all or EXAMINED entries are seen."""
-
-    def __init__(self, connection: Connection, narrowed: Narrowed, bounds: Bounds) -> None:
-        self.connection = connection
-        self.bounds = bounds
-        self.way = best(connection, narrowed, bounds)
-        self.at: int | None = None
-        self.ended = False
-        self._left = SEARCHED if narrowed.searched else EXAMINED
-        self._chunk = FIRST_CHUNK
-
-    def step(self, rows: Select[Any], limit: int) -> Select[Any] | None:
-        """The query for the next rows that match, at most `limit`; None when there are no more."""
-        if self.ended or self._left <= 0:
-            return None
-        chunk = limit if not self.way.rest else max(self._chunk, limit)
-        far, count = extent(self.connection, self.way, self.bounds, chunk)
-        self.ended = count < chunk
-        if count == 0:
-            return None
-        places = self.way.places(self.connection, self.bounds, chunk)
-        order = tasks.c.seq.desc() if self.bounds.descending else tasks.c.seq
-        query = rows.where(tasks.c.seq.in_(places), *self.way.rest).order_by(order).limit(limit)
-        self.at = far
-        self.bounds = self.bounds.after(far)
-        self._left -= count
-        self._chunk = min(self._chunk * 4, LARGEST_CHUNK)
-        return query
-
-
-def _by_place(
-    connection: Connection, narrowed: Narrowed, start: Place | None, limit: int
+def _walked(
+    connection: Connection, narrowed: Narrowed, bounds: Bounds, limit: int
 ) -> tuple[list[Task], Place | None]:
-    bounds = narrowed.bounds if start is None else narrowed.bounds.after(start.seq)
+    """The next tasks, and where to go on if it was not looked to the end."""
     walk = _Walk(connection, narrowed, bounds)
     found: list[Task] = []
-    # One more than asked for tells whether there is a next page.
-    while len(found) <= limit:
-        query = walk.step(SUMMARIES, limit + 1 - len(found))
-        if query is None:
-            break
-        found += read_summaries(connection, query)
-    if len(found) > limit:
-        return found[:limit], Place(found[limit - 1].seq)
-    if walk.ended or walk.at is None:
-        return found, None
-    return found, Place(walk.at)
+    while len(found) < limit and walk.goes_on:
+        found += walk.step(SUMMARIES, limit - len(found), read_summaries)
+    return found, None if walk.ended else walk.at
 
 
-def _by_runtime(
-    connection: Connection, narrowed: Narrowed, start: Place | None, limit: int
-) -> tuple[list[Task], Place | None]:
-    bounds = narrowed.bounds
-    rows = [*narrowed.conditions, *bounds.conditions()]
-    for way in narrowed.ways:
-        if way.limited and extent(connection, way, bounds, SORTED + 1)[1] <= SORTED:
-            rows.append(tasks.c.seq.in_(way.places(connection, bounds, SORTED)))
-            query = SUMMARIES.where(*rows, *_beyond(start, bounds.descending))
-            found = read_summaries(connection, _in_order(query, bounds.descending, limit + 1))
-            return found[:limit], _last_of(found, limit)
-    return _along_runtimes(connection, narrowed, rows, start, limit)
+class _Walk:
+    """Reads along the best way, step by step, until all or as much as one call may is seen."""
+
+    def __init__(self, connection: Connection, narrowed: Narrowed, bounds: Bounds) -> None:
+        self.at: Place | None = None
+        self.ended = False
+        self._connection = connection
+        self._bounds = bounds
+        if bounds.by_runtime:
+            self._way = by_state(narrowed.codes, narrowed.labelled, narrowed.texts)
+        else:
+            self._way = best(connection, narrowed.ways, bounds)
+        self._steps = iter(ROWS if self._way.beside else ENTRIES)
+        self._left = SEARCHED if self._way.beside else EXAMINED
+        self._chunk = 0
+        self._deadline = time.monotonic() + SECONDS
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there may be more, and one call may look for it."""
+        return not self.ended and self._left > 0 and time.monotonic() < self._deadline
+
+    def step(self, rows: Select[Any], limit: int, read: Read[T]) -> Sequence[T]:
+        """The next rows that match, at most `limit`; few or none says nothing of what follows."""
+        way = self._way
+        if not way.within and not way.beside:
+            found = self._read(rows, self._bounds, limit, read)
+            self.ended = len(found) < limit
+            return found
+        self._chunk = max(next(self._steps, self._chunk), limit)
+        return (self._searched if way.beside else self._compared)(rows, limit, read)
+
+    def _compared(self, rows: Select[Any], limit: int, read: Read[T]) -> Sequence[T]:
+        """Of the next entries those that match, found without their rows."""
+        far = nth(self._connection, self._way, self._bounds, self._chunk)
+        ahead = self._bounds if far is None else self._bounds.until(far)
+        self._pass(far)
+        return self._read(rows, ahead, limit, read)
+
+    def _searched(self, rows: Select[Any], limit: int, read: Read[T]) -> Sequence[T]:
+        """Of the next rows those whose texts match."""
+        places = self._way.places(self._connection, self._bounds, self._chunk)
+        next_rows = self._connection.execute(places).all()
+        far = next_rows[-1] if len(next_rows) == self._chunk else None
+        bounds = self._bounds
+        self._pass(None if far is None else bounds.place(far))
+        if not next_rows:
+            return []
+        seqs: BindParameter[Any] = bindparam(
+            "places", [row[-1] for row in next_rows], expanding=True
+        )
+        query = rows.where(tasks.c.seq.in_(seqs), *self._way.beside)
+        return read(self._connection, query.order_by(*bounds.order(bounds.keys)).limit(limit))
+
+    def _pass(self, far: Place | None) -> None:
+        if far is None:
+            self.ended = True
+        else:
+            self.at, self._bounds = far, self._bounds.after(far)
+        self._left -= self._chunk
+
+    def _read(self, rows: Select[Any], bounds: Bounds, limit: int, read: Read[T]) -> Sequence[T]:
+        places = self._way.places(self._connection, bounds, limit).subquery()
+        query = rows.where(tasks.c.seq.in_(select(places.c.seq)))
+        return read(self._connection, query.order_by(*bounds.order(bounds.keys)).limit(limit))
 
 
-def _along_runtimes(
-    connection: Connection,
-    narrowed: Narrowed,
-    rows: list[ColumnElement[bool]],
-    start: Place | None,
-    limit: int,
-) -> tuple[list[Task], Place | None]:
-    found: list[Task] = []
-    descending = narrowed.bounds.descending
-    left = SEARCHED if narrowed.searched else EXAMINED
-    chunk, at = max(FIRST_CHUNK, limit + 1), start
-    while left > 0:
-        key = select(tasks.c.seq, tasks.c.runtime).where(*_beyond(at, descending))
-        places = _in_order(key, descending, chunk).subquery()
-        last = connection.execute(
-            select(places.c.seq, places.c.runtime).offset(chunk - 1).limit(1)
-        ).first()
-        query = SUMMARIES.where(*rows, tasks.c.seq.in_(select(places.c.seq)))
-        more = limit + 1 - len(found)
-        found += read_summaries(connection, _in_order(query, descending, more))
-        if len(found) > limit or last is None:
-            return found[:limit], _last_of(found, limit)
-        at = Place(last.seq, last.runtime)
-        left -= chunk
-        chunk = min(chunk * 4, LARGEST_CHUNK)
-    return found, at
+def _places(connection: Connection, query: Select[Any]) -> Sequence[Any]:
+    return connection.execute(query).all()
 
 
-def _in_order(query: Select[Any], descending: bool, limit: int) -> Select[Any]:
-    key = (tasks.c.runtime, tasks.c.seq)
-    return query.order_by(*(part.desc() if descending else part for part in key)).limit(limit)
-
-
-def _beyond(at: Place | None, descending: bool) -> list[ColumnElement[bool]]:
-    known: list[ColumnElement[bool]] = [tasks.c.runtime.is_not(None)]
-    if at is not None:
-        key, place = tuple_(tasks.c.runtime, tasks.c.seq), tuple_(at.runtime, at.seq)
-        known.append(key < place if descending else key > place)
-    return known
-
-
-def _last_of(found: list[Task], limit: int) -> Place | None:
-    if len(found) <= limit:
-        return None
-    last = found[limit - 1]
-    return Place(last.seq, last.runtime)
+def _sorted(
+    connection: Connection, narrowed: Narrowed, bounds: Bounds, limit: int
+) -> Select[Any] | None:
+    """The next tasks by runtime where those that match are few enough to be sorted."""
+    moments = replace(bounds, by_runtime=False, past=None)
+    sorting = replace(bounds, sorting=True)
+    covering = [way for way in narrowed.ways if way.covering and not way.beside]
+    if covering:
+        way = best(connection, covering, moments)
+        if nth(connection, way, moments, SORTED + 1) is None:
+            places = way.places(connection, sorting, limit).subquery()
+            query = SUMMARIES.where(tasks.c.seq.in_(select(places.c.seq)))
+            return query.order_by(*sorting.order(sorting.keys))
+    ways = [way for way in narrowed.ways if way.word is not None]
+    if bounds.limited:
+        ways.append(Way())
+    for way in ways:
+        if nth(connection, way, moments, ROWS_SORTED + 1) is None:
+            places = way.entries.places(connection, moments, ROWS_SORTED).subquery()
+            given = (*narrowed.conditions, *sorting.conditions())
+            query = SUMMARIES.where(tasks.c.seq.in_(select(places.c.seq)), *given)
+            return query.order_by(*sorting.order(sorting.keys)).limit(limit)
+    return None

@@ -1,20 +1,33 @@
 """The ways by which the rows of a filter can be reached: each an index that is read in order.
 
-A filter with several conditions is answered by reading along one index and comparing each row
-with the rest. Which index is cheapest depends on the data, so it is asked: each is read for a
-few thousand entries, and the one that came furthest in time with them has the fewest.
+A filter with several conditions is answered by reading along one index and comparing each entry
+with the rest. The indexes of labels hold all that filters ask for, so no row is touched that is
+not shown; only texts are compared in the rows. Which index is cheapest depends on the data, so it
+is asked: each is read for a few thousand entries, and the one that came furthest in time with them
+has the fewest.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import product
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, union_all
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
-from app.domain.filters import TaskFilter
+from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import SEQ_SHIFT
 from app.store import search
 from app.store.bulk import is_postgres
+from app.store.cursors import Place
 from app.store.labels import Kind
 from app.store.schema import STATE_CODES, labels, tasks
 
@@ -23,6 +36,8 @@ BRANCHES = 100
 row by row."""
 PREFIXED = 1_000
 """Labels that a prefix may stand for, to be looked up one by one."""
+PROBED = 2_000
+"""Entries that are read of each way to learn how far they reach."""
 
 LAST = 2**62
 """Beyond every place."""
@@ -37,20 +52,70 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Places from `first` on and before `end`, in one direction."""
+    """Places from `first` on and before `end`, in one direction; `past` and `last` bound them in
+    the order of runtimes, in which only tasks count that have one."""
 
     first: int = 0
     end: int = LAST
     descending: bool = True
+    by_runtime: bool = False
+    past: Place | None = None
+    last: Place | None = None
+    sorting: bool = False
+    """Runtimes are to be sorted, so no index of them is to be read for their order."""
 
-    def after(self, seq: int) -> "Bounds":
-        """What is left of them once `seq` is passed."""
+    @property
+    def limited(self) -> bool:
+        """Whether they leave out any moment."""
+        return self.first > 0 or self.end < LAST
+
+    @property
+    def keys(self) -> tuple[ColumnElement[Any], ...]:
+        """What places are ordered by."""
+        return (self._runtime, tasks.c.seq) if self.by_runtime else (tasks.c.seq,)
+
+    @property
+    def _runtime(self) -> ColumnElement[float]:
+        return (tasks.c.runtime + 0.0).label("runtime") if self.sorting else tasks.c.runtime
+
+    def after(self, place: Place) -> "Bounds":
+        """What is left of them once `place` is passed."""
+        if self.by_runtime:
+            return replace(self, past=place)
         if self.descending:
-            return Bounds(self.first, min(self.end, seq), True)
-        return Bounds(max(self.first, seq + 1), self.end, False)
+            return replace(self, end=min(self.end, place.seq))
+        return replace(self, first=max(self.first, place.seq + 1))
+
+    def until(self, place: Place) -> "Bounds":
+        """What is passed of them once `place` is."""
+        if self.by_runtime:
+            return replace(self, last=place)
+        if self.descending:
+            return replace(self, first=max(self.first, place.seq))
+        return replace(self, end=min(self.end, place.seq + 1))
+
+    def place(self, row: Sequence[Any]) -> Place:
+        """The place that the keys of a row say."""
+        return Place(row[-1], row[0] if self.by_runtime else None)
 
     def conditions(self) -> list[Condition]:
-        return [tasks.c.seq >= self.first, tasks.c.seq < self.end]
+        found: list[Condition] = []
+        if self.limited or not self.by_runtime:
+            found += [tasks.c.seq >= self.first, tasks.c.seq < self.end]
+        if self.by_runtime:
+            found.append(self._runtime.is_not(None))
+        key = tuple_(self._runtime, tasks.c.seq)
+        if self.past is not None:
+            past = tuple_(self.past.runtime, self.past.seq)
+            found.append(key < past if self.descending else key > past)
+        if self.last is not None:
+            last = tuple_(self.last.runtime, self.last.seq)
+            found.append(key >= last if self.descending else key <= last)
+        return found
+
+    def order(self, keys: Iterable[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+        """What to order by, where these columns stand for the keys."""
+        return [each.desc() if self.descending else each for each in keys]
 
 
 def place_of(moment: float) -> int:
@@ -67,61 +132,80 @@ def place_of(moment: float) -> int:
 class Way:
     """One index to read along. `branches` are merged; none: the table itself, or the text index.
 
-    `rest` is what each row must still be compared with.
+    `within` is what each entry must still be compared with, and can be without its row; `beside`
+    what needs the row.
     """
 
     branches: tuple[tuple[Condition, ...], ...] = ((),)
-    rest: tuple[Condition, ...] = ()
+    within: tuple[Condition, ...] = ()
+    beside: tuple[Condition, ...] = ()
     word: str | None = None
+    covering: bool = False
+    """Whether its entries tell the runtime too."""
 
     @property
-    def limited(self) -> bool:
-        """Whether it leaves out any row at all."""
-        return self.word is not None or self.branches != ((),)
+    def entries(self) -> "Way":
+        """The same way with nothing left to compare."""
+        return replace(self, within=(), beside=())
 
-    def places(self, connection: Connection, bounds: Bounds, limit: int) -> Select[tuple[int]]:
-        """The first `limit` places along it within bounds, as `seq`."""
+    def places(
+        self, connection: Connection, bounds: Bounds, limit: int, offset: int = 0
+    ) -> Select[Any]:
+        """The first `limit` places along it within bounds, in order; `seq` is the last column."""
         if self.word is not None:
             first, end, down = bounds.first, bounds.end, bounds.descending
-            return search.places(connection, self.word, first, end, down, limit)
-        parts = [
-            select(tasks.c.seq).where(*branch, *bounds.conditions()) for branch in self.branches
-        ]
-        order = tasks.c.seq.desc() if bounds.descending else tasks.c.seq.asc()
+            found = search.places(connection, self.word, first, end, down, offset + limit)
+            return found.offset(offset)
+        given = (*self.within, *bounds.conditions())
+        parts = [select(*bounds.keys).where(*branch, *given) for branch in self.branches]
+        order = bounds.order(bounds.keys)
         if len(parts) == 1:
-            return parts[0].order_by(order).limit(limit)
+            return parts[0].order_by(*order).limit(limit).offset(offset or None)
         if is_postgres(connection):
             # It merges what is in order by itself only where that is asked of each part.
-            parts = [select(part.order_by(order).limit(limit).subquery().c.seq) for part in parts]
+            cut = [part.order_by(*order).limit(offset + limit) for part in parts]
+            parts = [select(*part.subquery().c) for part in cut]
         merged = union_all(*parts)
-        place = merged.selected_columns.seq
-        merged_order = place.desc() if bounds.descending else place.asc()
-        found = merged.order_by(merged_order).limit(limit).subquery()
-        return select(found.c.seq)
+        merged = merged.order_by(*bounds.order(merged.selected_columns))
+        return select(*merged.limit(limit).offset(offset or None).subquery().c)
 
 
 @dataclass(slots=True)
 class Narrowed:
     """A filter as conditions on rows, and the ways to reach them.
 
-    `empty`: none can match. `searched`: texts are compared, which takes longer.
+    `empty`: none can match. `labelled` and `texts` are what is asked of labels and of texts alone,
+    `codes` the states, none for any.
     """
 
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds
+    codes: tuple[int, ...] = ()
     ways: list[Way] = field(default_factory=list)
-    conditions: tuple[Condition, ...] = ()
+    labelled: tuple[Condition, ...] = ()
+    texts: tuple[Condition, ...] = ()
     empty: bool = False
-    searched: bool = False
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All that is asked of a row but for its place."""
+        return (*self.stated, *self.labelled, *self.texts)
+
+    @property
+    def stated(self) -> tuple[Condition, ...]:
+        return (compared(tasks.c.state, self.codes),) if self.codes else ()
 
 
-def narrow(connection: Connection, wanted: TaskFilter, *, descending: bool) -> Narrowed:
+def compared(column: Column[Any], numbers: Sequence[int] | Select[tuple[int]]) -> Condition:
+    """A condition that is compared and never looked up: which index is read is decided here."""
+    return (column + 0).in_(numbers)
+
+
+def narrow(connection: Connection, wanted: TaskFilter, sort: Sort) -> Narrowed:
     """What the store makes of a filter."""
-    found = Narrowed(_bounds(wanted, descending))
     codes = tuple(STATE_CODES[state] for state in wanted.states)
-    each: dict[str, Condition] = {}
-    if codes:
-        each["state"] = tasks.c.state.in_(codes)
+    found = Narrowed(_bounds(wanted, sort), codes)
     reached: dict[Kind, list[int]] = {}
+    each: dict[Kind, Condition] = {}
     for kind, patterns in _patterns(wanted):
         numbers = _numbers(connection, kind, patterns)
         if not numbers:
@@ -129,22 +213,32 @@ def narrow(connection: Connection, wanted: TaskFilter, *, descending: bool) -> N
             return found
         if len(numbers) < PREFIXED:
             reached[kind] = numbers
-            each[kind.name] = _COLUMNS[kind].in_(numbers)
+            each[kind] = compared(_COLUMNS[kind], numbers)
         else:
-            each[kind.name] = _COLUMNS[kind].in_(_matching(kind, patterns))
+            each[kind] = compared(_COLUMNS[kind], _matching(kind, patterns))
+    found.labelled = tuple(each.values())
     if wanted.words:
-        each["text"] = search.matches(connection, wanted.words)
-        found.searched = True
-    found.conditions = tuple(each.values())
+        found.texts = (search.matches(connection, wanted.words),)
+    for kind, numbers in reached.items():
+        if len(numbers) <= BRANCHES:
+            branches = tuple((_COLUMNS[kind] == number,) for number in numbers)
+            others = tuple(condition for other, condition in each.items() if other != kind)
+            within = (*found.stated, *others)
+            found.ways.append(Way(branches, within, found.texts, covering=True))
+    if codes or (each and not found.ways):
+        found.ways.append(by_state(codes, found.labelled, found.texts))
     word = search.to_look_up(connection, wanted.words)
-    found.ways = list(_ways(reached, codes, word, each))
+    if word is not None:
+        found.ways.append(Way(beside=found.conditions, word=word))
+    found.ways = found.ways or [Way(beside=found.texts)]
     return found
 
 
-def _bounds(wanted: TaskFilter, descending: bool) -> Bounds:
+def _bounds(wanted: TaskFilter, sort: Sort) -> Bounds:
     first = 0 if wanted.since is None else place_of(wanted.since)
     end = LAST if wanted.until is None else place_of(wanted.until)
-    return Bounds(first, end, descending)
+    descending = sort in (Sort.NEWEST, Sort.LONGEST)
+    return Bounds(first, end, descending, sort in (Sort.LONGEST, Sort.SHORTEST))
 
 
 def _patterns(wanted: TaskFilter) -> list[tuple[Kind, tuple[str, ...]]]:
@@ -166,46 +260,19 @@ def _numbers(connection: Connection, kind: Kind, patterns: Sequence[str]) -> lis
     return list(connection.scalars(_matching(kind, patterns).limit(PREFIXED)))
 
 
-def _ways(
-    reached: dict[Kind, list[int]],
-    codes: tuple[int, ...],
-    word: str | None,
-    each: dict[str, Condition],
-) -> Iterator[Way]:
-    """Every way that there is; the table itself only where there is no other."""
-    any_state = codes or tuple(STATE_CODES.values())
-    ways = 0
-
-    def rest(*covered: str) -> tuple[Condition, ...]:
-        return tuple(condition for name, condition in each.items() if name not in covered)
-
-    for kind, numbers in reached.items():
-        if len(numbers) * len(any_state) <= BRANCHES:
-            branches = tuple(
-                (_COLUMNS[kind] == number, tasks.c.state == code)
-                for number, code in product(numbers, any_state)
-            )
-            ways += 1
-            yield Way(branches, rest(kind.name, "state"))
-    if codes and not ways:
-        ways += 1
-        yield Way(tuple((tasks.c.state == code,) for code in codes), rest("state"))
-    if word is not None:
-        ways += 1
-        yield Way(rest=rest(), word=word)
-    if not ways:
-        yield Way(rest=rest())
+def by_state(
+    codes: Sequence[int], within: tuple[Condition, ...], beside: tuple[Condition, ...]
+) -> Way:
+    """The way along tasks in these states, none for any: in order of places, or of runtimes."""
+    codes = codes or tuple(STATE_CODES.values())
+    return Way(tuple((tasks.c.state == code,) for code in codes), within, beside)
 
 
-PROBED = 2_000
-"""Entries that are read of each way to learn how far they reach."""
-
-
-def best(connection: Connection, narrowed: Narrowed, bounds: Bounds) -> Way:
+def best(connection: Connection, ways: Sequence[Way], bounds: Bounds) -> Way:
     """The way with the fewest rows to look at, as far as its first entries tell."""
-    if len(narrowed.ways) == 1:
-        return narrowed.ways[0]
-    return max(narrowed.ways, key=lambda way: reach(connection, way, bounds, PROBED))
+    if len(ways) == 1:
+        return ways[0]
+    return max(ways, key=lambda way: reach(connection, way, bounds, PROBED))
 
 
 def reach(connection: Connection, way: Way, bounds: Bounds, entries: int) -> tuple[int, int]:
@@ -217,10 +284,16 @@ def reach(connection: Connection, way: Way, bounds: Bounds, entries: int) -> tup
 
 
 def extent(connection: Connection, way: Way, bounds: Bounds, entries: int) -> tuple[int, int]:
-    """The furthest of the next so many entries, and how many there are."""
-    places = way.places(connection, bounds, entries).subquery()
+    """The furthest seq of the next so many entries, and how many there are."""
+    places = way.entries.places(connection, bounds, entries).subquery()
     furthest = func.min if bounds.descending else func.max
     far, count = connection.execute(
         select(furthest(places.c.seq), func.count()).select_from(places)
     ).one()
     return far or 0, count
+
+
+def nth(connection: Connection, way: Way, bounds: Bounds, number: int) -> Place | None:
+    """The place of the next so many-th entry; None if there are fewer."""
+    row = connection.execute(way.entries.places(connection, bounds, 1, number - 1)).first()
+    return None if row is None else bounds.place(row)

@@ -72,7 +72,7 @@ def walk(db: Database, wanted: TaskFilter, sort: Sort, limit: int) -> list[str]:
     raise AssertionError("the pages never end")
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(filters, st.sampled_from(Sort), st.integers(30, 500))
 def test_pages_show_what_the_filter_matches_each_once_and_in_order(
     full: Database, wanted: TaskFilter, sort: Sort, limit: int
@@ -88,8 +88,10 @@ def test_pages_are_whole_where_one_call_may_look_at_few_rows_only(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "EXAMINED", 40)
         patch.setattr(pages, "SEARCHED", 20)
-        patch.setattr(pages, "FIRST_CHUNK", 10)
+        patch.setattr(pages, "ENTRIES", (10,))
+        patch.setattr(pages, "ROWS", (10,))
         patch.setattr(pages, "SORTED", 5)
+        patch.setattr(pages, "ROWS_SORTED", 5)
         assert walk(full, wanted, sort, limit) == expected(wanted, sort, STORED)
 
 
