@@ -23,6 +23,7 @@ from app.operations.operations import Operations
 from app.settings import Settings, check_openness, is_loopback
 from app.store.database import Database
 from app.web import api_routes, security
+from app.web.application import Application
 from app.web.errors import install_errors
 from app.web.health import Health
 from app.web.news import News
@@ -50,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The web application. Opens nothing until it is served. Raises BadSetting."""
     check_openness(settings)
     transport = settings.transport()
-    app = FastAPI(
+    app = Application(
         title="Umbel",
         version=VERSION,
         description=DESCRIPTION,
@@ -62,22 +63,22 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan(settings, transport),
     )
     api_routes.install(app)
-    always = {name.decode(): value.decode() for name, value in security.HEADERS}
-    install_errors(app, install_pages(app), always)
+    install_errors(app, install_pages(app))
     _install_security(app, settings)
     return app
 
 
-def _install_security(app: FastAPI, settings: Settings) -> None:
+def _install_security(app: Application, settings: Settings) -> None:
     app.add_middleware(Packing)
     names = security.known_names(settings.host, settings.allowed_hosts)
-    app.add_middleware(
+    gate = partial(
         security.Gate,
         names=names,
         addresses=not is_loopback(settings.host),
         direct=api_routes.DIRECT,
         streams={**api_routes.STREAMS, **PAGE_STREAMS},
     )
+    app.put_behind(gate)
 
 
 def _lifespan(settings: Settings, transport: Transport) -> Any:

@@ -125,13 +125,15 @@ def refusal(path: str, error: UmbelError) -> Response:
     return render(*describe(path, error))
 
 
-def install_errors(
-    app: FastAPI, page: PageMaker | None = None, always: Mapping[str, str] | None = None
-) -> None:
-    """Every error becomes a problem document, or what `page` makes where a browser asks.
+def mistake(path: str, error: Exception) -> Problem:
+    """What is told of an error that nobody foresaw; the log is told the rest."""
+    log.error("Unforeseen error at %s", path, exc_info=error)
+    detail = "Umbel made a mistake; its log says more. Nothing that you sent caused it alone."
+    return problem(path, 500, detail)
 
-    `always` are headers for the one answer that no middleware sees: to an error of our own.
-    """
+
+def install_errors(app: FastAPI, page: PageMaker | None = None) -> None:
+    """Every error becomes a problem document, or what `page` makes where a browser asks."""
 
     async def answer(request: Request, found: Problem, headers: Mapping[str, str]) -> Response:
         if page is not None and _wants_page(request):
@@ -162,9 +164,7 @@ def install_errors(
         return await answer(request, found, {})
 
     async def unforeseen(request: Request, error: Exception) -> Response:
-        log.error("Unforeseen error at %s", request.url.path, exc_info=error)
-        detail = "Umbel made a mistake; its log says more. Nothing that you sent caused it alone."
-        return await answer(request, problem(request.url.path, 500, detail), always or {})
+        return await answer(request, mistake(request.url.path, error), {})
 
     app.add_exception_handler(UmbelError, ours)
     app.add_exception_handler(HTTPException, of_http)

@@ -17,7 +17,7 @@ from app.operations.actor import Actor
 from app.web.api.answers import Submitted, SubmittedBatch, links_of
 from app.web.api.bodies import Add, Batch, Delay, Long, Process, Submit
 from app.web.api.decode import decode, idempotency_key, json_text, read_body
-from app.web.errors import refusal
+from app.web.errors import mistake, refusal, render
 from app.web.openapi import Documented, documented, header, operation
 from app.web.state import of_scope
 
@@ -64,6 +64,9 @@ class SubmitEndpoint(Generic[T]):
             body, more = await self._act(scope, decode(data, self.kind), key)
         except UmbelError as error:
             await refusal(scope["path"], error)(scope, receive, send)
+            return
+        except Exception as error:
+            await render(mistake(scope["path"], error))(scope, receive, send)
             return
         headers = [CONTENT_TYPE, *more, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 202, "headers": headers})
