@@ -44,6 +44,14 @@ class Ended:
         """Of 1; None where nothing ended."""
         return self.failed / count if (count := self.count) > 0 else None
 
+    def merge(self, other: "Ended") -> None:
+        """Adds all of another one."""
+        for state, count in other.counts.items():
+            self.counts[state] = self.counts.get(state, 0) + count
+        self.whole += other.whole
+        self.run.merge(other.run)
+        self.wait.merge(other.wait)
+
     def take(self, state: int, sums: Sums) -> None:
         """Adds tasks that ended in a state, given by its code."""
         known = STATES[state]

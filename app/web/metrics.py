@@ -1,5 +1,6 @@
 """`GET /metrics`: the figures as Prometheus reads them, labels bounded."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from app.domain.workers import WorkerState
 from app.feed.replicas import Replica
 from app.feed.status import RecorderStatus
 from app.web.api.stats import Totals, read_totals
+from app.web.lately import Lately, of_ended, read_lately
 from app.web.openapi import documented
 from app.web.quality import Known
 from app.web.state import Umbel, umbel_of
@@ -34,20 +36,24 @@ router = APIRouter(tags=["health"])
 async def show_metrics(request: Request) -> Response:
     """Answers also while parts are away: `umbel_up` says which."""
     umbel = umbel_of(request)
-    totals = known = None
+    totals = known = ended = None
     with suppress(StoreUnavailable):
         totals = await umbel.reading(read_totals, umbel.db)
         known = await umbel.quality.read()
+        ended = await umbel.reading(read_lately, umbel.db, time.time())
     registry = CollectorRegistry()
-    registry.register(_Figures(umbel, totals, known))
+    registry.register(_Figures(umbel, totals, known, ended))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class _Figures(Collector):
     """One reading of everything, for one answer."""
 
-    def __init__(self, umbel: Umbel, totals: Totals | None, known: Known | None) -> None:
+    def __init__(
+        self, umbel: Umbel, totals: Totals | None, known: Known | None, ended: Lately | None
+    ) -> None:
         self._umbel = umbel
+        self._ended = ended
         self._totals = totals
         self._known = known
 
@@ -65,6 +71,8 @@ class _Figures(Collector):
         if self._known is not None:
             yield from _of_stories(self._known)
             yield from _of_windows(self._known)
+        if self._ended is not None:
+            yield from of_ended(self._ended)
         if (replicas := self._umbel.tail.replicas) is not None:
             yield from _of_replicas(replicas)
         if (status := self._umbel.tail.recorder) is not None:

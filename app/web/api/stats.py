@@ -18,6 +18,8 @@ from app.store import queues, tasks, workers
 from app.store.blind_windows import BlindWindow
 from app.store.database import Database
 from app.store.stories import Stories
+from app.web import figures
+from app.web.api.figures import PARAMETERS, FiguresJson, asked_of, figures_json
 from app.web.openapi import documented
 from app.web.state import umbel_of
 
@@ -98,6 +100,10 @@ class Stats(Struct, frozen=True, kw_only=True):
         Meta(description="The leading recorder first; null where Redis does not tell"),
     ]
     streams_open: int
+    figures: Annotated[
+        FiguresJson | None,
+        Meta(description="What ended; null where no parameter asks for it"),
+    ]
 
 
 class Totals(Struct, frozen=True):
@@ -108,10 +114,18 @@ class Totals(Struct, frozen=True):
     queues: list[tuple[str, int, int | None]]
 
 
-@router.get("/stats", **documented("Figures of the whole", answers={200: Stats}, problems=(503,)))
+@router.get(
+    "/stats",
+    **documented(
+        "Figures of the whole", answers={200: Stats}, problems=(422, 503), parameters=PARAMETERS
+    ),
+)
 async def show_stats(request: Request) -> Response:
-    """Tasks by state, workers by state, messages waiting, and how much of all is known."""
+    """Tasks by state, workers by state, messages waiting, and how much of all is known; with any
+    parameter also what ended in a time, how much of it failed and how long it took."""
     umbel = umbel_of(request)
+    asked = asked_of(request.query_params.multi_items())
+    ended = None if asked is None else await umbel.reading(figures.read, umbel.db, asked)
     totals = await umbel.reading(read_totals, umbel.db)
     known = await umbel.quality.read()
     recorder, status = umbel.health.recorder, umbel.tail.recorder
@@ -130,6 +144,7 @@ async def show_stats(request: Request) -> Response:
         blind_windows=[_window(window) for window in known.windows],
         replicas=_replicas(umbel.tail.replicas),
         streams_open=umbel.streams.open,
+        figures=None if ended is None else figures_json(ended),
     )
     return Response(msgspec.json.encode(found), media_type="application/json")
 

@@ -1,22 +1,26 @@
-"""Bars by the minute, drawn on the server: no script, and a text alternative."""
+"""Charts drawn on the server, without a script and with a text alternative: what ended as bars, how
+long it took as lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil, log
 
-from app.domain.tasks import TaskState
+from app.store.figures import Ended
+from app.web.figures import Found
+from app.web.pages.formats import duration
 
-MINUTES = 60
-"""An hour: as far as somebody looks back who asks if all is well now."""
 HEIGHT = 100
 STEP = 10
-"""Units of the drawing from one bar to the next."""
-GOOD = frozenset({TaskState.SUCCESS})
-BAD = frozenset({TaskState.FAILURE, TaskState.LOST, TaskState.REJECTED})
+"""Units of the drawing from one step to the next."""
+LINES = (0.5, 0.95, 0.99)
+"""The quantiles that have a line each."""
+DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One minute. `ended` and `failed` are heights; `words` say it."""
+    """One step. `ended` and `failed` are heights; `words` say it."""
 
     x: int
     ended: float
@@ -25,33 +29,108 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One quantile over time: its name, and its path in the drawing."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
-    """The last hour."""
+    """What ended in each step of a time, and how long it ran. `low` and `high` are the seconds at
+    the bottom and the top of the lines, whose scale is logarithmic; None where nothing ran."""
 
     bars: tuple[Bar, ...]
+    lines: tuple[Line, ...]
     width: int
     greatest: int
     succeeded: int
     failed: int
     busiest: str
+    begins: str
+    low: float | None
+    high: float | None
 
 
-def draw(minutes: Mapping[int, Mapping[TaskState, int]], first: int) -> Chart:
-    """The hour that begins with the minute `first` (seconds since the epoch)."""
-    hour = [minutes.get(first + 60 * index, {}) for index in range(MINUTES)]
-    good = [sum(minute.get(state, 0) for state in GOOD) for minute in hour]
-    bad = [sum(minute.get(state, 0) for state in BAD) for minute in hour]
-    greatest = max(map(sum, zip(good, bad, strict=True)))
-    unit = HEIGHT / greatest if greatest else 0.0
-    bars = tuple(
-        Bar(
-            index * STEP,
-            round(good[index] * unit, 1),
-            round(bad[index] * unit, 1),
-            f"{MINUTES - 1 - index} min ago: {good[index]:,} succeeded, {bad[index]:,} failed",
-        )
-        for index in range(MINUTES)
-        if good[index] or bad[index]
+def draw(found: Found) -> Chart:
+    """The chart of figures that were read."""
+    step = found.asked.step
+    first = int(found.asked.since // step) * step
+    steps = ceil((found.asked.until - first) / step)
+    ended, series = found.total, found.series
+    greatest = max((each.count for each in series.values()), default=0)
+    low, high, lines = _lines(series, first, step)
+    return Chart(
+        bars=tuple(_bars(series, first, step, greatest)),
+        lines=lines,
+        width=steps * STEP,
+        greatest=greatest,
+        succeeded=ended.count - ended.failed,
+        failed=ended.failed,
+        busiest=_pace(greatest, step),
+        begins=_moment(first, step),
+        low=low,
+        high=high,
     )
-    busiest = f"{greatest / 60:.1f}/s" if greatest >= 600 else f"{greatest:,}/min"
-    return Chart(bars, MINUTES * STEP, greatest, sum(good), sum(bad), busiest)
+
+
+def _bars(series: Mapping[int, Ended], first: int, step: int, greatest: int) -> list[Bar]:
+    unit = HEIGHT / max(1, greatest)
+    found = []
+    for at, ended in series.items():
+        failed = max(0, ended.failed)
+        good = max(0, ended.count - failed)
+        words = f"{_moment(at, step)}: {good:,} ended, {failed:,} failed"
+        p50, p95, p99 = ended.run.quantiles(*LINES)
+        if p50 is not None:
+            words += f"; ran {duration(p50)}, p95 {duration(p95)}, p99 {duration(p99)}"
+        x = (at - first) // step * STEP
+        found.append(Bar(x, round(good * unit, 1), round(failed * unit, 1), words))
+    return found
+
+
+def _lines(
+    series: Mapping[int, Ended], first: int, step: int
+) -> tuple[float | None, float | None, tuple[Line, ...]]:
+    points = {at: ended.run.quantiles(*LINES) for at, ended in series.items()}
+    known = [each for told in points.values() for each in told if each is not None]
+    if not known:
+        return None, None, ()
+    low, high = min(known), max(known)
+    unit = HEIGHT / (log(high / low) or 1)
+    lines = []
+    for place, part in enumerate(LINES):
+        heights = {at: told[place] for at, told in points.items()}
+        marks = [
+            ((at - first) // step, round(HEIGHT - log(seconds / low) * unit, 1))
+            for at, seconds in heights.items()
+            if seconds is not None
+        ]
+        lines.append(Line(f"p{part * 100:g}", _path(marks)))
+    return low, high, tuple(lines)
+
+
+def _path(marks: list[tuple[int, float]]) -> str:
+    """Through steps beside each other; a step alone is a dash as wide as itself."""
+    found = []
+    before = None
+    for step, y in marks:
+        x = step * STEP
+        if before == step - 1:
+            found.append(f"L{x + STEP / 2:g} {y:g}")
+        else:
+            found.append(f"M{x + STEP / 2:g} {y:g}h.1")
+        before = step
+    return "".join(found)
+
+
+def _pace(many: int, step: int) -> str:
+    each_second = many / step
+    return f"{each_second:,.1f}/s" if each_second >= 10 else f"{many * 60 / step:,.0f}/min"
+
+
+def _moment(at: int, step: int) -> str:
+    moment = datetime.fromtimestamp(at, UTC)
+    form = "%Y-%m-%d" if step % DAY == 0 else "%b %d %H:%M" if step > 300 else "%H:%M"
+    return f"{moment:{form}}"

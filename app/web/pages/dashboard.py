@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.feed.tail import Tailed
 from app.web.errors import Problem
+from app.web.figures import Charts
 from app.web.pages.assets import StaticAssets
 from app.web.pages.live import LiveViews, View
 from app.web.pages.recall import Recall
@@ -31,6 +32,7 @@ class Dashboard:
         self.umbel = umbel
         self.render = Templates(assets)
         self.shell = Shell(umbel, self.render)
+        self.charts = Charts(umbel.db, umbel.reading)
         self.views = LiveViews(umbel.tail, self.shell)
         self.recall = Recall(self.shell.away)
         self._rows: OrderedDict[int, Markup] = OrderedDict()

@@ -1,6 +1,5 @@
 """The first page: what needs attention, then how it goes, then where to go on."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,12 +11,12 @@ from app.domain.filters import TaskFilter
 from app.domain.queues import Queue
 from app.domain.tasks import Task, TaskState
 from app.domain.workers import Worker, WorkerState
-from app.store import figures, lost, rollups, tasks
-from app.store.database import Database
+from app.store import lost, tasks
 from app.store.stories import Stories
-from app.web.pages.chart import MINUTES, Chart, draw
+from app.web.figures import BY, USUAL_RANGE
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
+from app.web.pages.ended import Choice, EndedPart, choice_of, part_of
 from app.web.pages.forms import Offer, offers
 from app.web.pages.render import queue_path
 from app.web.pages.shell import Whole
@@ -48,7 +47,7 @@ class Overview:
 
     concerns: tuple[Concern, ...]
     counts: Mapping[TaskState, int]
-    chart: Chart
+    ended: EndedPart
     stories: Stories
     workers: tuple[Worker, ...]
     queues: tuple[Queue, ...]
@@ -61,31 +60,42 @@ class Overview:
 
 
 class OverviewView:
-    """The view of the first page; everybody shares it."""
+    """The view of the first page; everybody who chose the same figures shares it."""
 
-    key = "overview"
     every = 1.0
     """Seconds. Figures that change four times a second can't be read."""
-    parts = ("concerns", "counts", "throughput", "latest", "failures", "submit", "fleet", "depths")
+    parts = (
+        "concerns",
+        "counts",
+        "ended",
+        "labels",
+        "latest",
+        "failures",
+        "submit",
+        "fleet",
+        "depths",
+    )
 
-    def __init__(self, dashboard: Dashboard) -> None:
+    def __init__(self, dashboard: Dashboard, choice: Choice) -> None:
         self._dashboard = dashboard
+        self._choice = choice
+        self.key = f"overview?{choice.query}" if choice.query else "overview"
 
     def take(self, news: Digest | None) -> bool:
         return news is None or bool(news)
 
     async def fragments(self) -> dict[str, Markup]:
-        page = await read_page(self._dashboard)
+        page = await read_page(self._dashboard, self._choice)
         render = self._dashboard.render
         return {part: render(f"overview/_{part}.html", page=page) for part in self.parts}
 
 
-async def read_page(dashboard: Dashboard) -> Overview:
+async def read_page(dashboard: Dashboard, choice: Choice) -> Overview:
     """Reads it all. Raises StoreUnavailable."""
     umbel = dashboard.umbel
     whole = await dashboard.shell.whole()
-    first = rollups.minute_of(time.time()) - 60 * (MINUTES - 1)
-    hour = await umbel.reading(_hour, umbel.db, first)
+    hour = await dashboard.charts.read(USUAL_RANGE, BY[choice.by])
+    found = await dashboard.charts.read(choice.range, BY[choice.by])
     latest = await umbel.reading(tasks.page, umbel.db, TaskFilter(), limit=LATEST)
     failed = TaskFilter(states=(TaskState.FAILURE, TaskState.LOST))
     failures = await umbel.reading(tasks.page, umbel.db, failed, limit=LATEST)
@@ -96,9 +106,9 @@ async def read_page(dashboard: Dashboard) -> Overview:
     deepest = sorted(whole.queues, key=lambda queue: (-queue.waiting, queue.name))
     offered = offers(await umbel.operations.catalog())
     return Overview(
-        concerns=(*_concerns(whole, hour), *_of_quality(known)),
+        concerns=(*_concerns(whole, hour.total.counts), *_of_quality(known)),
         counts=whole.counts,
-        chart=draw(hour, first),
+        ended=part_of(found, choice),
         workers=tuple(busiest[:LONGEST_LIST]),
         queues=tuple(deepest[:LONGEST_LIST]),
         latest=tuple(latest.tasks),
@@ -115,17 +125,18 @@ async def read_page(dashboard: Dashboard) -> Overview:
 async def show(request: Request) -> Response:
     """The page."""
     dashboard = dashboard_of(request)
-    return await dashboard.page(request, "overview/show.html", OverviewView(dashboard))
+    view = OverviewView(dashboard, choice_of(request.query_params.multi_items()))
+    return await dashboard.page(request, "overview/show.html", view)
 
 
-def _concerns(whole: Whole, hour: Mapping[int, Mapping[TaskState, int]]) -> list[Concern]:
+def _concerns(whole: Whole, hour: Mapping[TaskState, int]) -> list[Concern]:
     found = []
     for state, one, many in (
         (TaskState.FAILURE, "task failed", "tasks failed"),
         (TaskState.LOST, "task was lost", "tasks were lost"),
     ):
-        count = sum(minute.get(state, 0) for minute in hour.values())
-        if count:
+        count = hour.get(state, 0)
+        if count > 0:
             address = f"/ui/tasks?state={state.value}&since=1h"
             words = one if count == 1 else many
             found.append(Concern(state.value, f"{count:,} {words} in the last hour", address))
@@ -147,8 +158,3 @@ def _of_quality(known: Known) -> list[Concern]:
     times = "time" if known.unhealed == 1 else "times"
     words = f"{known.unhealed:,} {times} in which nobody listened, not made good yet"
     return [Concern("LOST", words, "/ui/data-quality#windows")]
-
-
-def _hour(db: Database, first: int) -> dict[int, dict[TaskState, int]]:
-    found = figures.series(db, first, first + 60 * MINUTES)
-    return {minute: ended.counts for minute, ended in found.items()}

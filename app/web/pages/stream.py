@@ -12,6 +12,7 @@ from app.web.errors import refusal
 from app.web.packing import GZIP, VARY, pack_frame, takes_gzip
 from app.web.pages import queues, task, tasks, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
+from app.web.pages.ended import choice_of
 from app.web.pages.live import View
 from app.web.pages.overview import OverviewView
 from app.web.pages.quality import QualityView
@@ -59,7 +60,7 @@ def view_of(dashboard: Dashboard, page: str, pairs: list[tuple[str, str]]) -> Vi
     kind, _, name = page.partition("/")
     match kind, bool(name):
         case "overview", False:
-            return OverviewView(dashboard)
+            return OverviewView(dashboard, choice_of(pairs))
         case "data-quality", False:
             return QualityView(dashboard)
         case "tasks", False:
