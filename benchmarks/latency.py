@@ -156,7 +156,7 @@ async def publish(url: str, rate: int, seconds: float, clocked: Clocked) -> None
     writer.close()
 
 
-def event(task_id: str, kind: str, at: float) -> tuple[str, bytes]:
+def event(task_id: str, kind: str, at: float, **more: object) -> tuple[str, bytes]:
     """A worker's event: its channel and its message."""
     common = {"uuid": task_id, "type": kind, "timestamp": at, "pid": 1, "clock": 1}
     said = {**common, "hostname": "worker1@bench", "utcoffset": 0}
@@ -167,6 +167,7 @@ def event(task_id: str, kind: str, at: float) -> tuple[str, bytes]:
         said |= {"queue": "celery", "exchange": "", "routing_key": "celery"}
     if kind == "task-succeeded":
         said |= {"result": "5", "runtime": STEP}
+    said |= more
     envelope = {
         "body": base64.b64encode(json.dumps([said]).encode()).decode(),
         "content-encoding": "utf-8",

@@ -59,7 +59,7 @@ class Feeding:
         began = time.monotonic()
         for number in range(int(seconds * FRAMES)):
             ids = feed.give_ids(ROWS)
-            tasks = [_task(row, len(self.at)) for row in range(ROWS)]
+            tasks = [changed_task(row, len(self.at)) for row in range(ROWS)]
             changes = [
                 Change(feed_id, "task", encode_summary(task))
                 for feed_id, task in zip(ids, tasks, strict=True)
@@ -125,7 +125,7 @@ class Measured:
 
 async def run(folder: Path, rounds: int) -> Result:
     """Each round has all ways in turn, each with a server of its own."""
-    page = "/ui/live/tasks?at=1&first=0" + "".join(f"&id={_id(row)}" for row in range(ROWS))
+    page = "/ui/live/tasks?at=1&first=0" + "".join(f"&id={task_id(row)}" for row in range(ROWS))
     ways = {PAGE: page, PLAIN_PAGE: page, STREAM: "/events", **PEERS}
     plans = [(way, path, MANY) for way, path in ways.items()] + [(PAGE, page, MORE)]
     found: dict[tuple[str, int], list[Measured]] = {(way, count): [] for way, _, count in plans}
@@ -246,14 +246,16 @@ def _memory(pid: int, port: int) -> float:
     return float(psutil.Process(pid).memory_info().rss + held)
 
 
-def _id(row: int) -> str:
+def task_id(row: int) -> str:
+    """The id of a task on a page."""
     return f"00000000-0000-4000-8000-{row:012d}"
 
 
-def _task(row: int, number: int) -> Task:
+def changed_task(row: int, number: int) -> Task:
+    """It, as the change of that number leaves it."""
     now = time.time()
     return Task(
-        id=_id(row),
+        id=task_id(row),
         seq=seq_of(now),
         name="worker.tasks.add",
         state=TaskState.SUCCESS,
