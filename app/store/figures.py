@@ -36,6 +36,10 @@ class Ended:
         return sum(self.counts.values())
 
     @property
+    def succeeded(self) -> int:
+        return self.counts.get(TaskState.SUCCESS, 0)
+
+    @property
     def failed(self) -> int:
         return sum(self.counts.get(state, 0) for state in FAILED)
 
@@ -118,7 +122,8 @@ def by_label(
     found: dict[str | None, Ended] = {}
     for number, ended in numbered.items():
         if ended.count > 0:
-            found[called.get(number)] = ended
+            # Of labels that nothing else mentions any more the text is gone.
+            found.setdefault(called.get(number), Ended()).merge(ended)
     return found
 
 

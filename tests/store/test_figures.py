@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
 
 from app.domain.filters import TaskFilter
 from app.domain.queues import Queue
@@ -61,6 +61,15 @@ def test_a_series_has_steps_names_and_states(db: Database) -> None:
     assert by_name["add"].failure_rate == 0.5
     assert by_name["add"].run.quantiles(1) == pytest.approx([9.0], rel=ACCURACY)
     assert by_name[None].count == 1
+
+
+def test_labels_whose_texts_are_gone_are_told_together(db: Database) -> None:
+    keys = [TallyKey(MINUTE, name, OK) for name in ("add", "mail", "kept", None)]
+    commit(db, Batch(tallies={key: tally(1.0) for key in keys}))
+    with db.writing() as connection:
+        connection.execute(delete(labels).where(labels.c.value.in_(["add", "mail"])))
+    found = figures.by_label(db, Kind.NAME, MINUTE, MINUTE + 60)
+    assert {name: ended.count for name, ended in found.items()} == {None: 3, "kept": 1}
 
 
 def test_a_minute_centuries_off_is_stored(db: Database) -> None:

@@ -1,7 +1,7 @@
 """Charts drawn on the server, without a script and with a text alternative: what ended as bars, how
 long it took as lines."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil, log
@@ -20,10 +20,10 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One step. `ended` and `failed` are heights; `words` say it."""
+    """One step. `good` and `failed` are heights; `words` say it."""
 
     x: int
-    ended: float
+    good: float
     failed: float
     words: str
 
@@ -58,16 +58,17 @@ def draw(found: Found) -> Chart:
     step = found.asked.step
     first = int(found.asked.since // step) * step
     steps = ceil((found.asked.until - first) / step)
-    ended, series = found.total, found.series
-    greatest = max((each.count for each in series.values()), default=0)
+    total, series = found.total, found.series
+    counted = {at: (max(0, each.succeeded), max(0, each.failed)) for at, each in series.items()}
+    greatest = max(map(sum, counted.values()), default=0)
     low, high, lines = _lines(series, first, step)
     return Chart(
-        bars=tuple(_bars(series, first, step, greatest)),
+        bars=tuple(_bars(found, first, counted, HEIGHT / max(1, greatest))),
         lines=lines,
         width=steps * STEP,
         greatest=greatest,
-        succeeded=ended.count - ended.failed,
-        failed=ended.failed,
+        succeeded=total.succeeded,
+        failed=total.failed,
         busiest=_pace(greatest, step),
         begins=_moment(first, step),
         low=low,
@@ -75,19 +76,17 @@ def draw(found: Found) -> Chart:
     )
 
 
-def _bars(series: Mapping[int, Ended], first: int, step: int, greatest: int) -> list[Bar]:
-    unit = HEIGHT / max(1, greatest)
-    found = []
-    for at, ended in series.items():
-        failed = max(0, ended.failed)
-        good = max(0, ended.count - failed)
-        words = f"{_moment(at, step)}: {good:,} ended, {failed:,} failed"
-        p50, p95, p99 = ended.run.quantiles(*LINES)
+def _bars(
+    found: Found, first: int, counted: Mapping[int, tuple[int, int]], unit: float
+) -> Iterator[Bar]:
+    step = found.asked.step
+    for at, (good, failed) in counted.items():
+        words = f"{_moment(at, step)}: {good:,} succeeded, {failed:,} failed"
+        p50, p95, p99 = found.series[at].run.quantiles(*LINES)
         if p50 is not None:
             words += f"; ran {duration(p50)}, p95 {duration(p95)}, p99 {duration(p99)}"
         x = (at - first) // step * STEP
-        found.append(Bar(x, round(good * unit, 1), round(failed * unit, 1), words))
-    return found
+        yield Bar(x, round(good * unit, 1), round(failed * unit, 1), words)
 
 
 def _lines(
