@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import events, latency, plugin, report, sse_fanout, submit, viewers
+from benchmarks import events, latency, plugin, report, retention, sse_fanout, submit, viewers
 from benchmarks.report import Result
 
 BENCHMARKS: dict[str, Callable[[Path, int], Awaitable[Result]]] = {
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], Awaitable[Result]]] = {
     "latency": latency.run,
     "submit": submit.run,
     "plugin": plugin.run,
+    "retention": retention.run,
     "sse_fanout": sse_fanout.run,
     "viewers": viewers.run,
 }

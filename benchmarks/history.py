@@ -20,7 +20,7 @@ from app.store.migrations import HEAD
 from benchmarks import believable, filling
 from tests.postgres import PostgresServer
 
-SQLITE, POSTGRESQL = "sqlite", "postgresql"
+SQLITE, POSTGRESQL = DATABASES = "sqlite", "postgresql"
 TASKS = 10_000_000
 """Unless BENCH_TASKS says otherwise."""
 SETTINGS = {"shared_buffers": "1GB", "fsync": "on"}
@@ -51,13 +51,14 @@ def kept(database: str, tasks: int = 0) -> Iterator[History]:
 
 
 @contextmanager
-def copied(database: str, into: Path, tasks: int = 0) -> Iterator[History]:
-    """A copy in the new folder `into`, for whoever changes it; removed at the end."""
-    with ExitStack() as stack:
-        folder = _ensure(database, tasks or size(), stack)
-        shutil.copytree(folder, into, copy_function=_copy_with_owner)
-        _own_folders(folder, into)
+def copied(database: str, tasks: int = 0) -> Iterator[History]:
+    """A copy, for whoever changes it; removed at the end."""
+    into = place() / f"copy-{os.getpid()}-{time.monotonic_ns()}"
     try:
+        with ExitStack() as stack:
+            folder = _ensure(database, tasks or size(), stack)
+            shutil.copytree(folder, into, copy_function=_copy_with_owner)
+            _own_folders(folder, into)
         with _opened(into, database) as found:
             yield found
     finally:

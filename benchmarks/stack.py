@@ -28,15 +28,18 @@ def redis(folder: Path) -> Iterator[RedisServer]:
 
 
 @contextmanager
-def umbel(folder: Path, broker_url: str, *command: str) -> Iterator[tuple[Process, str]]:
-    """`umbel serve` or `umbel record` on a database of its own; its process and address."""
+def umbel(
+    folder: Path, broker_url: str, *command: str, more: dict[str, str] | None = None
+) -> Iterator[tuple[Process, str]]:
+    """`umbel serve` or `umbel record` on a database of its own, or as `more` settings say; its
+    process and address."""
     port = free_port()
     environment = {
         "UMBEL_BROKER_URL": broker_url,
         "UMBEL_DATA_DIR": str(folder / "data"),
         "UMBEL_PORT": str(port),
         "UMBEL_LOG_LEVEL": "warning",
-    }
+    } | (more or {})
     (folder / "data").mkdir(exist_ok=True)
     process = Process(
         [sys.executable, "-m", "app.cli", *command], folder / "umbel.log", environment

@@ -10,6 +10,7 @@ from app.recorder.keep import Keeper
 from app.recorder.producers import Producers
 from app.recorder.receive import Backlog
 from app.store import producers as stored_producers
+from app.store.database import Database
 from app.store.retention import prune
 
 EVERY_SECONDS = 60.0
@@ -56,10 +57,9 @@ class Retention:
                 await asyncio.sleep(BEHIND_SECONDS)
                 continue
             before = time.time() - self._age
-            began = time.perf_counter()
-            if not await self._keeper.insist(prune, self._keeper.db, before, self._tasks):
+            deleted, took = await self._keeper.insist(_timed, self._keeper.db, before, self._tasks)
+            if not deleted:
                 return
-            took = time.perf_counter() - began
             self._tasks = fitting(self._tasks, took)
             await asyncio.sleep(took * (1 / SHARE - 1))
 
@@ -75,6 +75,12 @@ class Retention:
             if pause is None:
                 return
             await asyncio.sleep(pause)
+
+
+def _timed(db: Database, before: float, tasks: int) -> tuple[int, float]:
+    """How many were deleted, and in how many seconds without the wait for the store's thread."""
+    began = time.perf_counter()
+    return prune(db, before, tasks), time.perf_counter() - began
 
 
 def fitting(tasks: int, took: float) -> int:
