@@ -29,7 +29,8 @@ ID_WORD_LENGTH = 4
 _AGO = re.compile(r"^(\d{1,6})\s*([smhdw])$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_HEX = "[0-9a-fA-F]"
+_is_uuid = re.compile("-".join(f"{_HEX}{{{length}}}" for length in (8, 4, 4, 4, 12))).fullmatch
 _ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
@@ -197,7 +198,7 @@ def call_text(
     An id that is a UUID is left out: it is found by its beginning, and its random digits would
     be most of the text index.
     """
-    shown_id = None if len(task_id) == 36 and _UUID.fullmatch(task_id) else task_id
+    shown_id = None if _is_uuid(task_id) else task_id
     return _searched(shown_id, name, args or args_repr, kwargs or kwargs_repr)
 
 
@@ -219,7 +220,10 @@ def _unescape(found: re.Match[str]) -> str:
 
 
 def _searched(*fields: str | None) -> str:
-    return fold("\n".join([field[:SEARCHED_LENGTH] for field in fields if field]))
+    text = "\n".join([field for field in fields if field])
+    if len(text) > SEARCHED_LENGTH:
+        text = "\n".join([field[:SEARCHED_LENGTH] for field in fields if field])
+    return fold(text)
 
 
 def _states(given: Sequence[str], errors: list[FieldError]) -> tuple[TaskState, ...]:

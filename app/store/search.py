@@ -40,20 +40,26 @@ class Changes:
         self._added: list[tuple[int, str]] = []
         self._removed: list[tuple[int, str]] = []
 
-    def change(self, seq: int, task_id: str, old: Searched | None, new: Searched | None) -> None:
-        """The task had that to look through (None: it was not there) and now has this.
+    def add(self, seq: int, task_id: str, new: Searched) -> None:
+        """A new task has that to look through.
 
         A text's place is the task's, doubled, and one more for the outcome.
         """
-        if old is None or new is None or old[_CALL] != new[_CALL]:
+        self._added.append((seq * 2, call_text(task_id, *new[_CALL])))
+        if outcome := outcome_text(*new[_OUTCOME]):
+            self._added.append((seq * 2 + 1, outcome))
+
+    def change(self, seq: int, task_id: str, old: Searched, new: Searched | None) -> None:
+        """The task had that to look through and now has this; None: it is no longer there."""
+        if new is None or old[_CALL] != new[_CALL]:
             self._change(
                 seq * 2,
-                "" if old is None else call_text(task_id, *old[_CALL]),
+                call_text(task_id, *old[_CALL]),
                 "" if new is None else call_text(task_id, *new[_CALL]),
             )
         self._change(
             seq * 2 + 1,
-            "" if old is None else outcome_text(*old[_OUTCOME]),
+            outcome_text(*old[_OUTCOME]),
             "" if new is None else outcome_text(*new[_OUTCOME]),
         )
 

@@ -92,7 +92,7 @@ def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None
         states[cells[_STATE]] += 1
         if present is None:
             added.append(cells)
-            changes.change(task.seq, task_id, None, searched)
+            changes.add(task.seq, task_id, searched)
             continue
         states[present.state] -= 1
         changed.append((*cells[_STATE:], task.seq))
@@ -168,34 +168,32 @@ def _cells(
 ) -> Cells:
     values: Several = (task.args, task.kwargs, task.result)
     reprs: Several = (task.args_repr, task.kwargs_repr, task.result_repr)
-    links: Several = (
-        task.root_id,
-        task.parent_id,
-        task.group_id,
-        task.retry_of,
-        task.chord_id,
-    )
-    words: Several = (task.custom_state, task.progress_message, task.exception, task.traceback)
+    root_id, parent_id, group_id = task.root_id, task.parent_id, task.group_id
+    retry_of, chord_id = task.retry_of, task.chord_id
+    links: Several = (root_id, parent_id, group_id, retry_of, chord_id)
+    custom_state, message = task.custom_state, task.progress_message
+    exception, traceback = task.exception, task.traceback
+    words: Several = (custom_state, message, exception, traceback)
     bits = 0
     if not harmless((*values, *reprs, *links, *words)):
-        links = tuple(clean(text, ID_LENGTH) for text in links)
-        words = tuple(map(clean, words, (ID_LENGTH, REPR_LIMIT, TEXT_LIMIT, TEXT_LIMIT)))
+        root_id, parent_id, group_id, retry_of, chord_id = [clean(x, ID_LENGTH) for x in links]
+        limits = (ID_LENGTH, REPR_LIMIT, TEXT_LIMIT, TEXT_LIMIT)
+        custom_state, message, exception, traceback = map(clean, words, limits)
         values, reprs, bits = _fitting(task.seq, values, reprs, outside)
-    custom_state, progress_message, exception, traceback = words
-    root_id, *more_links, chord_id = links
-    times = (
-        task.eta,
-        task.expires,
-        task.sent_at,
-        task.received_at,
-        task.started_at,
-        task.finished_at,
-        task.runtime,
-        task.progress_current,
-        task.progress_total,
-        task.redelivery_at,
+    moments = finite(
+        (
+            task.eta,
+            task.expires,
+            task.sent_at,
+            task.received_at,
+            task.started_at,
+            task.finished_at,
+            task.runtime,
+            task.progress_current,
+            task.progress_total,
+            task.redelivery_at,
+        )
     )
-    *moments, redelivery_at = finite(times)
     return (
         task.seq,
         task_id,
@@ -204,12 +202,14 @@ def _cells(
         numbers[Kind.QUEUE][task.queue],
         numbers[Kind.WORKER][task.worker],
         custom_state,
-        small(task.priority),
-        small(task.retries),
-        *moments,
-        progress_message,
+        None if task.priority is None else small(task.priority),
+        small(task.retries) if task.retries else 0,
+        *moments[:-1],
+        message,
         "" if root_id == task_id else root_id or None,
-        *more_links,
+        parent_id,
+        group_id,
+        retry_of,
         bits,
         *values,
         *reprs,
@@ -217,7 +217,7 @@ def _cells(
         traceback,
         steps_text(task.transitions),
         chord_id,
-        redelivery_at,
+        moments[-1],
     )
 
 
