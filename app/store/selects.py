@@ -13,7 +13,7 @@ _LONG = ("traceback", "transitions")
 _names = labels.alias("names")
 _queues = labels.alias("queue_names")
 _workers = labels.alias("worker_names")
-_joined = (
+JOINED = (
     tasks.outerjoin(_names, _names.c.id == tasks.c.name_id)
     .outerjoin(_queues, _queues.c.id == tasks.c.queue_id)
     .outerjoin(_workers, _workers.c.id == tasks.c.worker_id)
@@ -26,9 +26,9 @@ _texts = (
 
 SUMMARIES: Select[Any] = select(
     *(column for column in tasks.columns if column.name not in _LONG), *_texts
-).select_from(_joined)
-PLACES: Select[Any] = select(tasks.c.seq).select_from(_joined)
-WHOLE: Select[Any] = select(*tasks.columns, *_texts).select_from(_joined)
+).select_from(JOINED)
+PLACES: Select[Any] = select(tasks.c.seq).select_from(JOINED)
+WHOLE: Select[Any] = select(*tasks.columns, *_texts).select_from(JOINED)
 
 
 def read_summaries(connection: Connection, query: Select[Any]) -> list[Task]:

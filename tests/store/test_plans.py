@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import TaskState
-from app.store import audit, figures, queues
+from app.store import audit, figures, queues, totals
 from app.store.bulk import is_postgres
 from app.store.database import Database
 from app.store.labels import Kind
@@ -38,6 +38,8 @@ CONDITIONS: dict[str, Any] = {
 FILTERS = [
     TaskFilter(**dict(some)) for size in range(3) for some in combinations(CONDITIONS.items(), size)
 ]
+PAGE_ASKS, TOTAL_ASKS = 12, 10
+"""Queries of the worst of these filters; more rows must not mean more of them."""
 # Bounded by a filter on its place, or the store's own way to merge what is in order already.
 HARMLESS = ("USING INDEX", "USING COVERING INDEX", "USING INTEGER PRIMARY KEY", "VIRTUAL TABLE")
 
@@ -56,7 +58,7 @@ def plans(db: Database) -> Iterator[list[str]]:
     found: list[str] = []
 
     def explain(connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "WITH")):
             plain = cursor.connection.cursor()
             if is_postgres(connection):
                 # Small tables are best read whole, and little is sorted soon: of large ones and
@@ -82,6 +84,25 @@ def stored(fresh: Any) -> Database:
     return db
 
 
+@contextmanager
+def statements(db: Database) -> Iterator[list[str]]:
+    """What is asked meanwhile."""
+    found: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(("SELECT", "WITH")):
+            found.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield found
+    event.remove(db.engine, "before_cursor_execute", note)
+
+
+def covers(step: str) -> bool:
+    """Whether a step finds all that it needs in its index."""
+    return "COVERING INDEX" in step or step.startswith("Index Only Scan")
+
+
 def scans(found: list[str]) -> list[str]:
     return [
         step
@@ -100,6 +121,39 @@ def test_no_filter_of_the_task_list_scans_the_table(stored: Database, sort: Sort
         bare = not (wanted.states or wanted.names or wanted.queues or wanted.workers or wanted.text)
         if not (bare and wanted.since is None):
             assert scans(found) == [], wanted
+
+
+def test_no_count_scans_the_table(stored: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for counted in (1, totals.COUNTED):
+        monkeypatch.setattr(totals, "COUNTED", counted)
+        for wanted in FILTERS:
+            with plans(stored) as found:
+                totals.total(stored, wanted)
+            assert scans(found) == [], wanted
+
+
+def test_a_page_takes_few_queries_however_little_matches(stored: Database) -> None:
+    # Two of labels, a probe of each index, and two or three for each of three steps.
+    for sort in Sort:
+        for wanted in FILTERS:
+            with statements(stored) as page_asks:
+                page(stored, wanted, sort=sort, limit=50)
+            assert len(page_asks) <= PAGE_ASKS, wanted
+    for wanted in FILTERS:
+        with statements(stored) as total_asks:
+            totals.total(stored, wanted)
+        assert len(total_asks) <= TOTAL_ASKS, wanted
+
+
+def test_labels_are_compared_in_the_index_without_a_row(stored: Database) -> None:
+    narrow = TaskFilter(names=("shop.mail.send_offer",), queues=("mail",), workers=("other@w3",))
+    for sort in Sort:
+        with plans(stored) as found:
+            page(stored, narrow, sort=sort, limit=5)
+        reached = [step for step in found if "tasks" in step.split("<-")[0]]
+        fetched = [step for step in reached if " INDEX tasks_" in step and not covers(step)]
+        assert reached
+        assert fetched == []
 
 
 def test_the_first_page_reads_only_as_many_rows_as_it_shows(stored: Database) -> None:

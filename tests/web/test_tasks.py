@@ -218,3 +218,16 @@ def test_a_bad_retry_sends_nothing(client: httpx.Client, body: str) -> None:
 
     assert client.post(f"/tasks/{first}/retry", content=body).status_code == 422
     assert client.get(f"/tasks/{first}").json()["retried_as"] == []
+
+
+def test_a_list_says_how_many_match_where_asked(client: httpx.Client) -> None:
+    queue = unique()
+    _send(client, 3, queue)
+
+    asked = client.get("/tasks", params={"queue": queue, "limit": 2, "count": True}).json()
+    assert asked["total"] == {"count": 3, "exact": True}
+    assert len(asked["tasks"]) == 2
+    assert "total" not in client.get("/tasks", params={"queue": queue}).json()
+    shown = client.get("/ui/tasks", params={"queue": queue, "state": "PENDING"})
+    assert "3 tasks match" in shown.text
+    assert client.get("/tasks", params={"count": "some"}).status_code == 422

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.domain.tasks import TaskState
 from app.feed.codec import Progress, Step, task_path
@@ -118,11 +118,19 @@ class Requested(Struct, frozen=True):
     withdrawn: bool
 
 
+class Matching(Struct, frozen=True):
+    """How many tasks match the filters: exactly, or about so many."""
+
+    count: int
+    exact: bool
+
+
 class TaskPage(Struct, frozen=True):
     """Summaries of tasks; `next` is the cursor of the following page."""
 
     tasks: list[TaskSummary]
     next: str | None
+    total: Annotated[Matching | UnsetType, Meta(description="With `count=true`")] = UNSET
 
 
 class WorkerList(Struct, frozen=True):

@@ -13,7 +13,7 @@ from app.domain.tasks import Task, TaskState
 from app.feed.codec import encode_summary, encode_task
 from app.feed.times import moment
 from app.operations.operations import Changes
-from app.store import audit, pages
+from app.store import audit, pages, totals
 from app.store import tasks as stored
 from app.store.database import Database
 from app.web.api.answers import Requested, Retried, TaskDetail, TaskPage, links_of
@@ -52,6 +52,7 @@ async def list_tasks(
         int, Query(ge=1, le=pages.MAX_PAGE, description="Tasks on the page")
     ] = USUAL_PAGE,
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of a page")] = None,
+    count: Annotated[bool, Query(description="Say how many match, in `total`")] = False,
 ) -> Response:
     """Summaries, newest first, a page at a time; `next` leads on until it is null."""
     umbel = umbel_of(request)
@@ -66,7 +67,10 @@ async def list_tasks(
         following = [pair for pair in pairs if pair[0] != "cursor"] + [("cursor", page.next)]
         headers["Link"] = f'</tasks?{urlencode(following)}>; rel="next"'
     rows = b",".join(map(encode_summary, page.tasks))
-    body = b'{"tasks":[%b],"next":%b}' % (rows, _encode(page.next))
+    counted = b""
+    if count:
+        counted = b',"total":' + _encode(await umbel.reading(totals.total, umbel.db, wanted))
+    body = b'{"tasks":[%b],"next":%b%b}' % (rows, _encode(page.next), counted)
     return Response(body, headers=headers, media_type=JSON)
 
 

@@ -1,5 +1,6 @@
 """The list of tasks: filtered by its address, live in place, and never moving under a reader."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from starlette.responses import Response
 from app.domain.filters import Sort, TaskFilter, parse_filter, parse_sort
 from app.domain.tasks import Task, TaskState, seq_of
 from app.feed.tail import Tailed
-from app.store import lost
+from app.store import lost, totals
 from app.store import tasks as stored
 from app.store.tasks import Page
+from app.store.totals import Total
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.formats import dom_id
@@ -208,14 +210,23 @@ async def index(request: Request) -> Response:
     umbel = dashboard.umbel
     query = read_query(request.query_params.multi_items(), now)
 
-    async def read() -> tuple[Page, Suggestions, float]:
-        page = await umbel.reading(
-            stored.page, umbel.db, query.filter, sort=query.sort, limit=ROWS, cursor=query.cursor
+    async def read() -> tuple[Page, Total, Suggestions, float]:
+        page, total, suggestions = await asyncio.gather(
+            umbel.reading(
+                stored.page,
+                umbel.db,
+                query.filter,
+                sort=query.sort,
+                limit=ROWS,
+                cursor=query.cursor,
+            ),
+            umbel.reading(totals.total, umbel.db, query.filter),
+            umbel.reading(_suggest, dashboard),
         )
-        return page, await umbel.reading(_suggest, dashboard), now
+        return page, total, suggestions, now
 
     key = query.address(cursor=query.cursor)
-    (page, suggestions, read_at), as_of = await dashboard.recall(key, read)
+    (page, total, suggestions, read_at), as_of = await dashboard.recall(key, read)
     view = _view(dashboard, query, page, read_at)
     return await dashboard.page(
         request,
@@ -223,6 +234,7 @@ async def index(request: Request) -> Response:
         view,
         as_of=as_of,
         query=query,
+        total=total,
         rows=[row_id(task.id) for task in page.tasks],
         older=query.address(cursor=page.next) if page.next else None,
         suggestions=suggestions,

@@ -1,0 +1,121 @@
+"""How many tasks match a filter: counted where that is cheap, else estimated and so marked."""
+
+from dataclasses import dataclass
+from math import floor, log10
+
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select
+
+from app.domain.filters import Sort, TaskFilter
+from app.store.database import Database
+from app.store.schema import BIG, state_counts, tasks
+from app.store.selects import JOINED
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, extent, narrow
+
+COUNTED = 20_000
+"""Entries of an index that are counted one by one: some milliseconds."""
+COMPARED = 500
+"""Rows whose texts are compared, at 10 to 20 µs each."""
+WINDOWS = 40
+"""Pieces of the time in which entries are counted where there are too many: as many as days of a
+month, so that no night's work is missed or taken for all."""
+SPARSEST = 20
+"""Of so many parts of the time at least one is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many tasks match; `exact`, or about so many."""
+
+    count: int
+    exact: bool
+
+
+def total(db: Database, wanted: TaskFilter) -> Total:
+    """How many tasks match. What can't be counted in some milliseconds is estimated, to two digits:
+    from pieces of the time, and where texts are searched from the newest."""
+    with db.reading() as connection:
+        narrowed = narrow(connection, wanted, Sort.NEWEST)
+        if narrowed.empty:
+            return Total(0, True)
+        if narrowed.texts:
+            return _of_texts(connection, narrowed)
+        if narrowed.labelled or narrowed.bounds.limited:
+            return _of_entries(connection, narrowed)
+        return Total(_known(connection, narrowed.codes), True)
+
+
+def _known(connection: Connection, codes: tuple[int, ...] = ()) -> int:
+    query = select(func.coalesce(func.sum(state_counts.c.count), 0))
+    if codes:
+        query = query.where(state_counts.c.state.in_(codes))
+    return int(connection.scalar(query) or 0)
+
+
+def _of_entries(connection: Connection, narrowed: Narrowed) -> Total:
+    bounds = narrowed.bounds
+    if narrowed.labelled or narrowed.codes:
+        way = best(connection, narrowed.ways, bounds)
+    else:
+        # Any index tells what places there are, and reads less than the table.
+        way = by_state((), (), ())
+    entries = _count(connection, way.entries, bounds, COUNTED + 1)
+    if entries <= COUNTED:
+        exact = _count(connection, way, bounds, COUNTED) if way.within else entries
+        return Total(exact, True)
+    span = _span(connection, bounds)
+    sparse = max(SPARSEST, _known(connection) // COUNTED)
+    return Total(_about(_sampled(connection, way, span, sparse) * sparse), False)
+
+
+def _of_texts(connection: Connection, narrowed: Narrowed) -> Total:
+    bounds = narrowed.bounds
+    way = next((way for way in narrowed.ways if way.word is not None), None)
+    way = way or best(connection, narrowed.ways, bounds)
+    far, entries = extent(connection, way, bounds, COMPARED + 1)
+    places = way.places(connection, bounds, COMPARED).subquery()
+    matching = tasks.c.seq.in_(select(places.c.seq)), *narrowed.conditions
+    query = select(func.count()).select_from(JOINED).where(*matching)
+    found = connection.scalar(query) or 0
+    if entries <= COMPARED:
+        return Total(found, True)
+    span = _span(connection, bounds)
+    return Total(_about(found * (span.end - span.first) / max(1, span.end - far)), False)
+
+
+def _span(connection: Connection, bounds: Bounds) -> Bounds:
+    """The bounds without what lies before the first and after the last task."""
+    first, last = (connection.scalar(select(end(tasks.c.seq))) or 0 for end in (func.min, func.max))
+    return Bounds(max(bounds.first, first), max(min(bounds.end, last + 1), first))
+
+
+def _count(connection: Connection, way: Way, bounds: Bounds, most: int) -> int:
+    """How many places it has, at most so many."""
+    rows = select(literal(1)).select_from(tasks).where(*_on(way), *bounds.conditions()).limit(most)
+    found: int = connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
+    return found
+
+
+def _sampled(connection: Connection, way: Way, span: Bounds, sparse: int) -> int:
+    """How many places it has in windows that lie evenly in a span, and are one part of so many."""
+    step = max(sparse, (span.end - span.first) // WINDOWS)
+    width = step // sparse
+    window = select(literal(span.first + (step - width) // 2, BIG).label("first")).cte(
+        recursive=True
+    )
+    following = (window.c.first + step).label("first")
+    window = window.union_all(select(following).where(following < span.end))
+    within = tasks.c.seq >= window.c.first, tasks.c.seq < window.c.first + width
+    each = select(func.count()).select_from(tasks).where(*_on(way), *within)
+    counts = select(each.correlate(window).scalar_subquery().label("places")).select_from(window)
+    query = select(func.coalesce(func.sum(counts.subquery().c.places), 0))
+    return int(connection.execute(query).scalar_one())
+
+
+def _on(way: Way) -> tuple[ColumnElement[bool], ...]:
+    return (or_(*(and_(*branch) for branch in way.branches)), *way.within)
+
+
+def _about(estimated: float) -> int:
+    """The number to two digits: more would say what nobody knows."""
+    unit: int = 10 ** max(0, floor(log10(max(1.0, estimated))) - 1)
+    return round(estimated / unit) * unit
