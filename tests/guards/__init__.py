@@ -1,0 +1,1 @@
+"""Counts that must not grow: of calls, statements, commands and bytes, on the same input."""
