@@ -4,10 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeAlias
-
-import httpx
-from httpx_sse import ServerSentEvent, SSEError, connect_sse
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
 
 from app.domain.errors import (
     BadInput,
@@ -18,6 +15,12 @@ from app.domain.errors import (
     UmbelError,
     Unavailable,
 )
+
+# httpx takes a sixth of the time in which a command starts, and those that serve and record, which
+# the shell's import too, ask nobody.
+if TYPE_CHECKING:
+    import httpx
+    from httpx_sse import ServerSentEvent
 
 ANSWER = 10.0
 """Seconds that a server may take for an answer; submitting to a dead broker takes it 2."""
@@ -51,6 +54,8 @@ class Client:
     """Asks one server. Every failure is one of `app.domain.errors`, with the server's sentence."""
 
     def __init__(self, url: str) -> None:
+        import httpx
+
         self.url = url.rstrip("/")
         # A proxy of the environment has no business between a shell and a server on loopback.
         trust = "://127." not in self.url and "://localhost" not in self.url
@@ -69,7 +74,7 @@ class Client:
 
     def get(self, path: str, pairs: Pairs = ()) -> Record:
         """The JSON that a path answers with."""
-        return self._ask("GET", path, params=httpx.QueryParams(list(pairs)))
+        return self._ask("GET", path, params=list(pairs))
 
     def post(self, path: str, body: Mapping[str, Any], **headers: str) -> Record:
         """The answer to a JSON body."""
@@ -83,12 +88,15 @@ class Client:
         place: Place,
         deadline: float | None = None,
         endless: bool = False,
-    ) -> Iterator[ServerSentEvent]:
+    ) -> "Iterator[ServerSentEvent]":
         """Events until the stream ends by itself: connected again, at its place, when cut off.
 
         An `endless` one has no end: a proxy closed it. Raises Unavailable if the server can't be
         reached at first, TookTooLong at `deadline` (of `time.monotonic`).
         """
+        from httpx import TransportError
+        from httpx_sse import SSEError
+
         connected = False
         while True:
             try:
@@ -103,7 +111,7 @@ class Client:
                 else:
                     if not endless:
                         return
-            except (httpx.TransportError, SSEError, Unavailable) as error:
+            except (TransportError, SSEError, Unavailable) as error:
                 _check(deadline)
                 if not connected:
                     raise self._unreachable(error) from None
@@ -113,14 +121,17 @@ class Client:
 
     def _connection(
         self, path: str, pairs: Pairs, place: Place, deadline: float | None
-    ) -> Iterator[ServerSentEvent]:
+    ) -> "Iterator[ServerSentEvent]":
+        import httpx
+        from httpx_sse import connect_sse
+
         left = SILENCE if deadline is None else max(0.1, deadline - time.monotonic())
         headers = {"Last-Event-ID": place.last_id} if place.last_id else {}
         with connect_sse(
             self._http,
             "GET",
             path,
-            params=httpx.QueryParams(list(pairs)),
+            params=list(pairs),
             headers=headers,
             timeout=httpx.Timeout(ANSWER, read=min(SILENCE, left)),
         ) as source:
@@ -132,9 +143,11 @@ class Client:
                 _check(deadline)
 
     def _ask(self, method: str, path: str, **more: Any) -> Record:
+        from httpx import HTTPError
+
         try:
             answer = self._http.request(method, path, **more)
-        except httpx.HTTPError as error:
+        except HTTPError as error:
             raise self._unreachable(error) from None
         if answer.is_error:
             _refuse(answer)
@@ -158,7 +171,7 @@ def _check(deadline: float | None) -> None:
 _KINDS: Mapping[int, type[UmbelError]] = {403: Refused, 404: NotFound, 409: Conflict}
 
 
-def _refuse(answer: httpx.Response) -> NoReturn:
+def _refuse(answer: "httpx.Response") -> NoReturn:
     """Raises what an error answer means."""
     try:
         problem = answer.json()

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Annotated
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated
 
-import httpx
 import typer
 
 from app import logs
@@ -24,6 +24,9 @@ from app.cli.serve import check_address
 from app.domain.errors import CannotStart
 from app.domain.workers import WorkerState
 from app.settings import Settings, misspelt
+
+if TYPE_CHECKING:
+    from httpx import AsyncClient
 
 PATIENCE = 60.0
 """Seconds until everything should be ready on a slow machine; then we say what is missing."""
@@ -102,7 +105,9 @@ class Together:
         self._server = [self._serve()]
         for process in self._workers + self._server:
             await process.start()
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=2.0) as client:
+        from httpx import AsyncClient  # which no other command needs
+
+        async with AsyncClient(base_url=url, trust_env=False, timeout=2.0) as client:
             await self._until(partial(self._is_ready, client))
         self._say(OURS, f"Umbel is ready: {url}")
         await asyncio.gather(*(each.keep_running() for each in self._everything()))
@@ -149,15 +154,17 @@ class Together:
             ways_to_stop=STOP_SERVE,
         )
 
-    async def _is_ready(self, client: httpx.AsyncClient) -> str:
+    async def _is_ready(self, client: "AsyncClient") -> str:
         """What is missing still; "" for nothing."""
-        with suppress(httpx.HTTPError):
+        from httpx import HTTPError
+
+        with suppress(HTTPError):
             answer = await client.get("/readyz")
-            if answer.status_code != httpx.codes.OK:
+            if answer.status_code != HTTPStatus.OK:
                 return f"/readyz says {answer.text}"
             for name in self._names:
                 answer = await client.get(f"/workers/{_node(name)}")
-                if answer.status_code != httpx.codes.OK or not _is_online(answer.json()):
+                if answer.status_code != HTTPStatus.OK or not _is_online(answer.json()):
                     return f"{name} is not online"
             return ""
         return f"{client.base_url} does not answer"
