@@ -17,24 +17,24 @@ from app.store.writer import Batch, commit
 from tests.guards.counting import statements
 
 PAGES = {
-    "/": 4,
-    "/ui/tasks": 10,
-    "/ui/tasks?state=SUCCESS&q=add": 15,
-    "/ui/tasks/t-00000001": 10,
+    "/": 2,
+    "/ui/tasks": 6,
+    "/ui/tasks?state=SUCCESS&q=add": 12,
+    "/ui/tasks/t-00000001": 5,
     "/ui/workers": 0,
     "/ui/queues": 0,
     "/ui/data-quality": 0,
-    "/tasks": 2,
-    "/tasks?state=SUCCESS&limit=200": 2,
-    "/tasks/t-00000001": 6,
-    "/workers": 2,
-    "/queues": 2,
-    "/stats": 6,
+    "/tasks": 1,
+    "/tasks?state=SUCCESS&limit=200": 1,
+    "/tasks/t-00000001": 3,
+    "/workers": 1,
+    "/queues": 1,
+    "/stats": 3,
 }
-"""Statements of each at the most, with 300 tasks in the store. One more is a new question to the
+"""Statements of each at the most, beside BEGIN, with 300 tasks in the store. One more is a new question to the
 store, so these are what there are; 0 where all is read from memory for a moment."""
 TASKS = 300
-LOOKS = 4
+LOOKS = 5
 """Of each page: the server's own work in the background makes statements too, now and then."""
 
 
@@ -84,5 +84,5 @@ async def statements_of(client: httpx.AsyncClient, path: str) -> int:
             accept = "text/html" if path == "/" or path.startswith("/ui") else "application/json"
             answer = await client.get(path, headers={"accept": accept})
         assert answer.status_code == 200, answer.text
-        counted.append(seen.total())
+        counted.append(sum(each for text, each in seen.items() if text != "BEGIN"))
     return min(counted)
