@@ -31,8 +31,8 @@ PAGES = {
     "/queues": 1,
     "/stats": 3,
 }
-"""Statements of each at the most, beside BEGIN, with 300 tasks in the store. One more is a new question to the
-store, so these are what there are; 0 where all is read from memory for a moment."""
+"""Statements of each at the most, beside BEGIN, with 300 tasks in the store. One more is a new
+question to the store, so these are what there are; 0 where all is read from memory for a moment."""
 TASKS = 300
 LOOKS = 5
 """Of each page: the server's own work in the background makes statements too, now and then."""
