@@ -12,9 +12,13 @@ from app.domain.reduce import begin, reduce
 from app.domain.tasks import Task
 from app.store.rollups import Tally, TallyKey, minute_of
 
-RECENT_LIMIT = 50_000
-"""Tasks in memory, about 2 KiB each; an event about another one costs a look into the store."""
-
+RECENT_LIMIT = 25_000
+"""Tasks in memory, about 2 KiB each; an event about another one costs a look into the store. Most
+tasks end seconds after they are sent, and a longer queue is looked up 400 tasks at once."""
+LONG = 4 * 1024
+"""Characters of values and traceback from which on a task is counted by itself."""
+LONG_LIMIT = 32 * 1024 * 1024
+"""Characters of all such tasks in memory: values can be a million characters long each."""
 FORGOTTEN_SHARE = 50
 """This part of the limit is forgotten at once, when it is reached."""
 FURTHEST = 1 << 10
@@ -45,6 +49,8 @@ class Beliefs:
         self._open: dict[str, Task] = {}
         self._ended: dict[str, Task] = {}
         self._places: set[int] = set()
+        self._long: dict[str, int] = {}
+        self._long_total = 0
 
     def __len__(self) -> int:
         return len(self._open) + len(self._ended)
@@ -112,17 +118,34 @@ class Beliefs:
         self._ended.pop(task.id, None)
         (self._ended if task.state.ended else self._open)[task.id] = task
         self._places.add(task.seq)
+        if task.args or task.kwargs or task.result or task.traceback or task.id in self._long:
+            self._weigh(task)
+
+    def _weigh(self, task: Task) -> None:
+        """Counts a task with long values, the last one last."""
+        self._long_total -= self._long.pop(task.id, 0)
+        texts = (task.args, task.kwargs, task.result, task.traceback)
+        if (length := sum([len(text) for text in texts if text])) > LONG:
+            self._long[task.id] = length
+            self._long_total += length
+
+    def _forget(self, task: Task) -> None:
+        self._open.pop(task.id, None)
+        self._ended.pop(task.id, None)
+        self._places.discard(task.seq)
+        self._long_total -= self._long.pop(task.id, 0)
 
     def _forget_oldest(self) -> None:
         """Many at once: to find the oldest, a dict is walked past all that was taken before."""
+        while self._long_total > LONG_LIMIT and (task := self.find(next(iter(self._long)))):
+            self._forget(task)
         many = len(self) - self._limit
         if many <= 0:
             return
         many += self._limit // FORGOTTEN_SHARE
         for kind in (self._ended, self._open):
             for task in list(islice(kind.values(), many)):
-                del kind[task.id]
-                self._places.discard(task.seq)
+                self._forget(task)
                 many -= 1
 
 

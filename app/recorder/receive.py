@@ -11,8 +11,9 @@ from app.recorder.producers import Producers
 
 BACKLOG_LIMIT = 200_000
 """Messages; half a minute of the heaviest storm that the store keeps up with."""
-BACKLOG_BYTES = 256 * 1024 * 1024
-"""Of payloads: what the recorder may take of the machine's memory when the store stalls."""
+BACKLOG_BYTES = 128 * 1024 * 1024
+"""Of payloads: what the recorder may take of the machine's memory when the store stalls, below
+300 MiB with all else."""
 
 
 class Dropped(NamedTuple):

@@ -142,6 +142,8 @@ def connect(path: Path) -> Engine:
         URL.create("sqlite", database=str(path)),
         pool_size=READERS,
         max_overflow=READERS,
+        # The one used last has the pages that are asked for next; in turns, each would have them.
+        pool_use_lifo=True,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT},
     )
     event.listen(engine, "connect", _prepare)

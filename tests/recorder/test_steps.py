@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,18 @@ def test_a_task_is_changed_once_however_many_events_tell_of_it() -> None:
     believed = beliefs.believe([sent("a"), sent("b"), succeeded("a")])
     assert [task.id for task in believed.tasks] == ["a", "b"]
     assert beliefs.believe([sent("b")]).tasks == []
+
+
+def test_memory_is_bounded_also_when_values_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.recorder.believe.LONG_LIMIT", 100_000)
+    beliefs = Beliefs()
+    for number in range(50):
+        long = replace(sent(f"t{number}"), args="[" + "1," * 5_000 + "1]")
+        beliefs.believe([long, sent(f"short{number}")])
+    assert [beliefs.find(f"t{number}") is not None for number in range(50)] == [False] * 41 + [
+        True
+    ] * 9
+    assert all(beliefs.find(f"short{number}") for number in range(50))
 
 
 def test_tasks_of_one_moment_have_different_places() -> None:
