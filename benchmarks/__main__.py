@@ -6,7 +6,18 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import events, latency, plugin, report, retention, sse_fanout, submit, viewers
+from benchmarks import (
+    events,
+    latency,
+    memory,
+    plugin,
+    report,
+    retention,
+    sse_fanout,
+    start,
+    submit,
+    viewers,
+)
 from benchmarks.report import Result
 
 BENCHMARKS: dict[str, Callable[[Path, int], Awaitable[Result]]] = {
@@ -14,8 +25,10 @@ BENCHMARKS: dict[str, Callable[[Path, int], Awaitable[Result]]] = {
     "latency": latency.run,
     "submit": submit.run,
     "plugin": plugin.run,
+    "memory": memory.run,
     "retention": retention.run,
     "sse_fanout": sse_fanout.run,
+    "start": start.run,
     "viewers": viewers.run,
 }
 
