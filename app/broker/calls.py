@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from app.broker.durable import ENTRIES, STREAM
 from app.broker.errand import Errand
-from app.broker.ids import uuids
+from app.broker.ids import TAG_BYTES, tag_beginning
 from app.broker.ledger import SUBMITTED, SUBMITTED_BYTES, SUBMITTED_ORDER
 from app.broker.message import Writer, Written
 from app.broker.script import GUARD, IDEMPOTENCY, IDEMPOTENCY_ORDER, KEEP
@@ -149,7 +149,7 @@ class Calls:
         else:
             kind, bodies = "task-multi", list(_lists([one.event for one in written]))
         found: list[Event] = []
-        tag = uuids(os.urandom(16), 1)[0][:-12]
+        tag = tag_beginning(os.urandom(TAG_BYTES))
         for number, body in enumerate(bodies):
             payload = self._writer.envelope(body, kind, f"{tag}{number:012x}", streams)
             entry = (body if body.startswith("[") else f"[{body}]") if streams else ""

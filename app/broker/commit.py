@@ -65,7 +65,8 @@ class GroupCommit:
         """Send it. Raises BrokerUnavailable within 2 s, and then it never will be sent."""
         self._waiting.append(errand)
         self._called.set()
-        timer = asyncio.get_running_loop().call_later(ANSWERED_WITHIN, self._expire, errand, False)
+        loop = errand.outcome.get_loop()
+        timer = loop.call_later(ANSWERED_WITHIN, self._expire, errand, False)
         try:
             return await errand.outcome
         finally:

@@ -110,11 +110,14 @@ class Writer:
         args, kwargs = given.args, given.kwargs
         mould = self._mould(given.name, given.queue, given.priority, given.max_retries)
         identity, at = quote(task_id), f"{now:.6f}"
-        args_repr, kwargs_repr = _args_repr(args), _kwargs_repr(kwargs)
-        eta = _moment(given.eta if given.countdown is None else now + given.countdown)
-        expires = _moment(given.expires)
+        args_repr = '"()"' if args == "[]" else _args_repr(args)
+        kwargs_repr = '"{}"' if kwargs == "{}" else _kwargs_repr(kwargs)
+        start = given.eta if given.countdown is None else now + given.countdown
+        eta = "null" if start is None else _moment(start)
+        expires = "null" if given.expires is None else _moment(given.expires)
         root = identity if given.root_id is None else quote(given.root_id)
-        parent, retry_of = _text(given.parent_id), _text(given.retry_of)
+        parent = "null" if given.parent_id is None else quote(given.parent_id)
+        retry_of = "null" if given.retry_of is None else quote(given.retry_of)
         body = f"[{args}, {kwargs}, {NO_CANVAS}]"
         values = ""
         if len(args) + len(kwargs) <= INLINE_ARGUMENTS:
@@ -196,17 +199,11 @@ def print_moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _moment(seconds: float | None) -> str:
-    return "null" if seconds is None else f'"{print_moment(seconds)}"'
-
-
-def _text(text: str | None) -> str:
-    return "null" if text is None else quote(text)
+def _moment(seconds: float) -> str:
+    return f'"{print_moment(seconds)}"'
 
 
 def _args_repr(args: Json) -> str:
-    if args == "[]":
-        return '"()"'
     value = _load(args)
     if type(value) is not list:
         raise ValueError("args is not a JSON array")
@@ -215,8 +212,6 @@ def _args_repr(args: Json) -> str:
 
 
 def _kwargs_repr(kwargs: Json) -> str:
-    if kwargs == "{}":
-        return '"{}"'
     value = _load(kwargs)
     if type(value) is not dict:
         raise ValueError("kwargs is not a JSON object")

@@ -11,7 +11,7 @@ from app.broker.calls import Calls
 from app.broker.commit import GroupCommit
 from app.broker.durable import EVENTS_BYTES
 from app.broker.errand import Errand
-from app.broker.ids import uuids
+from app.broker.ids import SEED_BYTES, TAG_BYTES, tag_beginning, uuids
 from app.broker.message import Submission, Writer, Written
 from app.broker.transport import Transport
 from app.domain.errors import BadInput, Conflict, TooLarge
@@ -73,8 +73,9 @@ class Publisher:
         the key was used for another request; BadInput, TooLarge.
         """
         _check_size(submissions)
-        seed = os.urandom(16)
-        written = await self._write(submissions, seed)
+        random = os.urandom(SEED_BYTES + TAG_BYTES)
+        seed, tag = random[:SEED_BYTES], random[SEED_BYTES:]
+        written = await self._write(submissions, seed, tag)
         key, fingerprint = map(_digest, idempotency) if idempotency else ("", "")
         outcome = await self._commit.run(Errand(written, seed.hex(), key, fingerprint))
         if outcome.kind == "conflict":
@@ -86,19 +87,19 @@ class Publisher:
             return Published(tuple(_ids(submissions, bytes.fromhex(outcome.more))), True)
         return Published(tuple([one.task_id for one in written]))
 
-    async def _write(self, submissions: Sequence[Submission], seed: bytes) -> list[Written]:
+    async def _write(
+        self, submissions: Sequence[Submission], seed: bytes, tag: bytes
+    ) -> list[Written]:
         ids = _ids(submissions, seed)
-        # Delivery tags look like UUIDs; they have to differ, not to be random.
-        tag = uuids(os.urandom(16), 1)[0][:-12]
+        begin, write, now = tag_beginning(tag), self._writer.write, time.time
         written: list[Written] = []
         for number, given in enumerate(submissions):
             if number and number % WRITTEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
             try:
-                one = self._writer.write(given, ids[number], f"{tag}{number:012x}", time.time())
+                written.append(write(given, ids[number], f"{begin}{number:012x}", now()))
             except ValueError as error:
                 raise BadInput(f"Task {number} of {given.name!r} can't be sent: {error}.") from None
-            written.append(one)
         return written
 
 

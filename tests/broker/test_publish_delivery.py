@@ -211,7 +211,7 @@ async def test_what_was_sent_is_not_sent_again_when_the_answer_is_lost(
     publisher: Publisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for count in (1, 1_000):
-        written = await publisher._write([ADD] * count, b"0" * 16)
+        written = await publisher._write([ADD] * count, b"0" * 16, b"0" * 12)
         for key in ("", "key"):
             client.flushall()
             await publisher._commit.run(Errand(written, "0" * 32, key, "request"))

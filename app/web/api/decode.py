@@ -3,7 +3,7 @@
 import json
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
 import msgspec
@@ -96,7 +96,7 @@ def json_text(
         return None
     data = bytes(raw)
     try:
-        _decoder(kind).decode(data)
+        _ARRAYS_AND_OBJECTS[kind].decode(data)
     except ValidationError as error:
         text, path = _parted(str(error))
         given = _given(data, path)
@@ -112,6 +112,9 @@ def json_text(
     return data.decode()
 
 
+_ARRAYS_AND_OBJECTS: Mapping[type[object], msgspec.json.Decoder[object]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (list, dict)
+}
 _decoders: dict[type[object], msgspec.json.Decoder[object]] = {}
 
 

@@ -175,13 +175,18 @@ DOCUMENT = {
 
 def submission(body: Submit, loc: Sequence[str | int], now: float) -> Submission:
     """What a request asks to be sent. Raises BadInput."""
+    start = expires = None
+    if body.countdown is not None or body.eta is not None:
+        start = start_of(body.countdown, body.eta, loc, now)
+    if body.expires is not None:
+        expires = moment_of(body.expires, (*loc, "expires"), now)
     return Submission(
         name=body.name,
         args=json_text(body.args, list, (*loc, "args")) or "[]",
         kwargs=json_text(body.kwargs, dict, (*loc, "kwargs")) or "{}",
         queue=body.queue,
-        eta=start_of(body.countdown, body.eta, loc, now),
-        expires=moment_of(body.expires, (*loc, "expires"), now),
+        eta=start,
+        expires=expires,
         priority=body.priority,
         max_retries=body.max_retries,
         task_id=body.task_id,

@@ -1,0 +1,113 @@
+"""What sending costs, counted: these figures don't depend on the machine, and must not grow."""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+from app.broker.durable import STREAM
+from app.broker.errand import Errand
+from app.broker.message import Submission
+from app.broker.publish import Publisher
+from app.broker.transport import Transport
+from app.operations.catalog import Catalog
+from app.operations.submit import check_all
+from app.web.api.bodies import Batch
+from app.web.api.decode import decode
+from app.web.api.submit import submission
+
+ADD = Submission(name="worker.tasks.add", args="[2, 3]")
+TASKS = 1_000
+
+LOOKED_AT = Counter(["time", "type", "get", "llen", "lrange"])
+LEDGER = Counter(["hset", "rpush", "set", "expire", "expire"])
+SENT = Counter(["lpush", "xadd", "publish"])
+IN_THE_SCRIPT = LOOKED_AT + LEDGER + SENT
+CALLS_PER_TASK = 75
+"""Calls of Python functions, built-in ones included, for a task of a batch: 62 when measured."""
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def publisher(redis_url: str) -> AsyncIterator[Publisher]:
+    publisher = Publisher(Transport(url=redis_url, result_url=""), STREAM)
+    await publisher.open()
+    await publisher.publish([ADD])
+    yield publisher
+    await publisher.close()
+
+
+def commands(client: redis.Redis) -> Counter[str]:
+    """How often each command was carried out since the statistics were reset."""
+    found = Counter(
+        {
+            name.removeprefix("cmdstat_"): figures["calls"]
+            for name, figures in client.info("commandstats").items()
+        }
+    )
+    return found - Counter({"info": 1, "config|resetstat": 1, "client|setinfo": 9})
+
+
+async def test_one_task_is_one_round_trip(publisher: Publisher, client: redis.Redis) -> None:
+    client.config_resetstat()
+    await publisher.publish([ADD])
+    assert commands(client) == {"evalsha": 1, **IN_THE_SCRIPT}
+
+
+async def test_tasks_sent_at_once_share_what_a_script_does(
+    publisher: Publisher, client: redis.Redis
+) -> None:
+    client.config_resetstat()
+    await asyncio.gather(*(publisher.publish([ADD]) for _ in range(50)))
+    found = commands(client)
+    assert client.llen("celery") == 51
+    # Who comes first goes alone; who comes while he is on his way goes with all the others.
+    assert found["evalsha"] <= 2
+    assert found.total() <= 2 * (1 + IN_THE_SCRIPT.total())
+
+
+async def test_a_batch_is_a_command_for_each_hundred_tasks(
+    publisher: Publisher, client: redis.Redis
+) -> None:
+    client.config_resetstat()
+    await publisher.publish([ADD] * TASKS)
+    found = commands(client)
+    assert client.llen("celery") == TASKS + 1
+    assert (found["evalsha"], found["eval"], found["exec"]) == (1, 1, 1)
+    for command in ("lpush", "rpush", "hset", "xadd", "publish"):
+        assert found[command] == TASKS / 100, command
+    assert found.total() < 5 * TASKS / 100 + 40
+
+
+async def test_a_task_of_a_batch_takes_few_calls(publisher: Publisher) -> None:
+    tasks = [{"name": ADD.name, "args": [number, 3]} for number in range(TASKS)]
+    body = json.dumps({"tasks": tasks}).encode()
+    made = Counter[str]()
+
+    async def all_of_it() -> None:
+        given = decode(body, Batch).tasks
+        submissions = [submission(one, ("body", n), 0.0) for n, one in enumerate(given)]
+        await check_all(submissions, Catalog({}), batch=True)
+        written = await publisher._write(submissions, b"0" * 16, b"0" * 12)
+        for _ in publisher._commit._calls.transaction(Errand(written, ""), "1", streamed=True):
+            pass
+
+    def count(frame: object, event: str, argument: object) -> None:
+        made[event] += 1
+
+    await all_of_it()
+    sys.setprofile(count)
+    try:
+        await all_of_it()
+    finally:
+        sys.setprofile(None)
+    assert (made["call"] + made["c_call"]) / TASKS < CALLS_PER_TASK
