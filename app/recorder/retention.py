@@ -73,8 +73,10 @@ class Retention:
                 log.debug("the store was not tended", reason=str(error))
                 pause = EVERY_SECONDS
             if pause is None:
-                return
-            await asyncio.sleep(pause)
+                # A part of a session that returns ends it.
+                await asyncio.Event().wait()
+            else:
+                await asyncio.sleep(pause)
 
 
 def _timed(db: Database, before: float, tasks: int) -> tuple[int, float]:
