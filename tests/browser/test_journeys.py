@@ -157,3 +157,22 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, site: Site) -> None:
             wide = visitor.page.evaluate("document.documentElement.scrollWidth")
 
             assert wide <= 375, path
+
+
+def test_a_row_changes_under_its_reader_and_stays_as_he_left_it(
+    visitor: Visitor, site: Site
+) -> None:
+    page = visitor.page
+    task = submit(site, "/tasks/long", seconds=4)
+    eventually(lambda: page.request.get(f"{site.url}/tasks/{task}").json()["started_at"])
+    visitor.go("/ui/tasks")
+    row = page.locator(f"#task-{task}")
+    row.get_by_role("checkbox").check()
+    row.get_by_role("checkbox").focus()
+    page.evaluate("(id) => { window.kept = document.getElementById(id); }", f"task-{task}")
+    expect(row.locator(".state-SUCCESS")).to_be_visible()
+
+    expect(row.get_by_role("checkbox")).to_be_checked()
+    expect(row.get_by_role("checkbox")).to_be_focused()
+    expect(row.locator("time[data-ago]").first).to_contain_text(re.compile("ago|now"))
+    assert page.evaluate("window.kept.isConnected")

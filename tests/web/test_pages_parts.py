@@ -377,3 +377,13 @@ def test_vendored_files_are_what_their_list_says() -> None:
 
 def test_arguments_are_shown_as_in_a_call() -> None:
     assert formats.arguments(Task(id="a", args="[2,3]", kwargs='{"a":1}')) == ('2,3, {"a":1}')
+
+
+async def test_rows_are_an_event_of_their_own() -> None:
+    row = Markup('<tr id="task-1">\n<td>1</td>\r</tr>')
+
+    assert encode({"newer": Markup("<div></div>"), "task-1": row}) == (
+        b'event: rows\ndata: <tr id="task-1">\ndata: <td>1</td>\ndata: </tr>\n\n'
+        b'data: <hx-partial hx-target="#newer" hx-swap="outerMorph"><div></div></hx-partial>\n\n'
+    )
+    assert encode({"task-1": row}).count(b"\n\n") == 1

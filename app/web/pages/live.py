@@ -273,10 +273,21 @@ class LiveViews:
 
 
 def encode(fragments: Mapping[str, str]) -> bytes:
-    """Fragments as one event for hx-sse: each takes the place of the element of its name."""
+    """Fragments as hx-sse reads them: each takes the place of the element of its name.
+
+    Rows of tables are an event of their own, for static/js/rows.js.
+    """
+    rows = [text for text in fragments.values() if text.startswith("<tr ")]
     parts = [
         f'<hx-partial hx-target="#{name}" hx-swap="outerMorph">{text}</hx-partial>'
         for name, text in fragments.items()
+        if not text.startswith("<tr ")
     ]
+    return (_event("event: rows\n", rows) + _event("", parts)).encode(errors="replace")
+
+
+def _event(head: str, parts: list[str]) -> str:
+    if not parts:
+        return ""
     lines = "\n".join(parts).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return ("".join(f"data: {line}\n" for line in lines) + "\n").encode(errors="replace")
+    return head + "".join([f"data: {line}\n" for line in lines]) + "\n"
