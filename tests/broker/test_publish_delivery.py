@@ -85,6 +85,20 @@ async def test_one_bad_queue_keeps_the_whole_batch_from_being_sent(
     assert client.keys() == [b"taken"]
 
 
+async def test_one_bad_queue_keeps_no_other_caller_s_task_from_being_sent(
+    publisher: Publisher, client: redis.Redis
+) -> None:
+    client.set("taken", "by something else")
+    bad = Submission(name="app.add", queue="taken")
+    calls = [publisher.publish([one]) for one in (ADD, ADD, bad, ADD)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(answer, BadInput) for answer in answers] == [False, False, True, False]
+    assert client.llen("celery") == 3
+    with pytest.raises(BadInput, match="'taken' is not a queue"):
+        await publisher.publish([ADD] * 1_000 + [bad])
+    assert client.llen("celery") == 3
+
+
 async def test_what_is_not_json_is_refused_before_anything_is_sent(
     publisher: Publisher, client: redis.Redis
 ) -> None:
@@ -156,6 +170,34 @@ async def test_a_frozen_redis_that_wakes_up_later_sends_nothing(server: RedisSer
         assert client.llen("celery") == 2
         assert json.loads(client.lindex("celery", 0))["headers"]["id"] == late.task_ids[0]
         assert client.exists("umbel:idempotency") == 0
+    await publisher.close()
+
+
+async def test_a_redis_that_freezes_within_a_batch_does_not_send_it_when_it_wakes_up(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = server.process
+    assert process is not None
+    publisher = Publisher(Transport(url=server.url, result_url=""))
+    await publisher.open()
+    calls = publisher._commit._calls
+    plain = calls.transaction
+
+    def frozen_after_the_check(*given: Any, **more: Any) -> Iterator[Any]:
+        process.signal(signal.SIGSTOP)
+        yield from plain(*given, **more)
+
+    monkeypatch.setattr(calls, "transaction", frozen_after_the_check)
+    with pytest.raises(BrokerUnavailable, match="nothing was sent"):
+        await publisher.publish([ADD] * 200)
+    process.signal(signal.SIGCONT)
+    with redis.Redis.from_url(server.url) as client:
+        await eventually_async(lambda: asyncio.to_thread(client.ping))
+        monkeypatch.setattr(calls, "transaction", plain)
+        sent = await publisher.publish([ADD] * 200)
+        assert client.llen("celery") == 200
+        assert json.loads(client.rpop("celery"))["headers"]["id"] == sent.task_ids[0]
+        assert not client.keys("umbel:sending:*")
     await publisher.close()
 
 

@@ -32,6 +32,18 @@ async def test_an_error_of_our_own_is_a_problem_without_its_secrets() -> None:
     assert "secret" not in answer.text
 
 
+async def test_so_is_one_before_the_framework_s_layers() -> None:
+    app = create_app(Settings(broker_url="redis://127.0.0.1:6379/0"))
+    app.state.umbel = None  # nothing was wired
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.post("/tasks/add", json={"x": 1, "y": 2})
+
+    assert answer.status_code == 500
+    assert answer.json()["detail"].startswith("Umbel made a mistake")
+    assert "content-security-policy" in answer.headers
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
