@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import tables
+from benchmarks import sizing, tables
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -114,6 +114,8 @@ def write_tables() -> None:
     on_file = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
     lines = tables.page({name: each for name, each in on_file.items() if "figures" in each})
     README.write_text("\n".join([before + BEGIN, *lines, END + after]))
+    if "scaling" in on_file:
+        sizing.write(on_file["scaling"])
 
 
 def _cpu() -> str:
