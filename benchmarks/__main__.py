@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks import (
+    browser,
     events,
     latency,
     memory,
     plugin,
     report,
     retention,
+    scaling,
     sse_fanout,
     start,
     submit,
@@ -21,12 +23,14 @@ from benchmarks import (
 from benchmarks.report import Result
 
 BENCHMARKS: dict[str, Callable[[Path, int], Awaitable[Result]]] = {
+    "browser": browser.run,
     "events": events.run,
     "latency": latency.run,
     "submit": submit.run,
     "plugin": plugin.run,
     "memory": memory.run,
     "retention": retention.run,
+    "scaling": scaling.run,
     "sse_fanout": sse_fanout.run,
     "start": start.run,
     "viewers": viewers.run,

@@ -28,7 +28,7 @@ PACKED_BYE = pack_frame(BYE)
 
 class PageStream:
     """The endpoint: fragments of a page, whenever they look different. Plain ASGI, as `/events`
-    is, and compressed for all viewers at once (docs/decisions/0014-live-bytes.md)."""
+    is, and compressed for all viewers at once (docs/decisions/0018-live-bytes.md)."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         dashboard = dashboard_of(Request(scope))
