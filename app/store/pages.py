@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, select
 
 from app.domain.errors import BadInput, FieldError
 from app.domain.filters import Sort, TaskFilter
@@ -14,7 +14,7 @@ from app.store.cursors import Place, parse_cursor, print_cursor
 from app.store.database import Database
 from app.store.schema import tasks
 from app.store.selects import PLACES, SUMMARIES, read_summaries
-from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, nth
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, nth, those
 
 MAX_PAGE = 500
 """Tasks of one page; a script that wants more follows the cursor."""
@@ -24,7 +24,7 @@ short and not be the last. One step more may be under way, and takes about as lo
 ENTRIES = (2_000, 20_000, 150_000)
 """Entries of an index that one step after the other compares: few where most match, more where few
 do, at some 0.2 µs each."""
-ROWS = (200, 800, 2_000)
+ROWS = (60, 400, 2_000)
 """The same of rows whose texts are compared, at 10 to 20 µs each, and a disk's seek where they are
 not in memory."""
 EXAMINED = 500_000
@@ -155,10 +155,7 @@ class _Walk:
         self._pass(None if far is None else bounds.place(far))
         if not next_rows:
             return []
-        seqs: BindParameter[Any] = bindparam(
-            "places", [row[-1] for row in next_rows], expanding=True
-        )
-        query = rows.where(tasks.c.seq.in_(seqs), *self._way.beside)
+        query = rows.where(those(row[-1] for row in next_rows), *self._way.beside)
         return read(self._connection, query.order_by(*bounds.order(bounds.keys)).limit(limit))
 
     def _pass(self, far: Place | None) -> None:
@@ -191,13 +188,21 @@ def _sorted(
             places = way.places(connection, sorting, limit).subquery()
             query = SUMMARIES.where(tasks.c.seq.in_(select(places.c.seq)))
             return query.order_by(*sorting.order(sorting.keys))
-    ways = [way for way in narrowed.ways if way.word is not None]
-    if bounds.limited:
+    return _rows_sorted(connection, narrowed, sorting, limit)
+
+
+def _rows_sorted(
+    connection: Connection, narrowed: Narrowed, sorting: Bounds, limit: int
+) -> Select[Any] | None:
+    """The same where rows have to be read, of a word or of some time."""
+    moments = replace(sorting, by_runtime=False, past=None)
+    ways = [way.entries for way in narrowed.ways if way.word is not None]
+    if sorting.limited:
         ways.append(Way())
     for way in ways:
-        if nth(connection, way, moments, ROWS_SORTED + 1) is None:
-            places = way.entries.places(connection, moments, ROWS_SORTED).subquery()
+        found = connection.execute(way.places(connection, moments, ROWS_SORTED + 1)).all()
+        if len(found) <= ROWS_SORTED:
             given = (*narrowed.conditions, *sorting.conditions())
-            query = SUMMARIES.where(tasks.c.seq.in_(select(places.c.seq)), *given)
+            query = SUMMARIES.where(those(row[-1] for row in found), *given)
             return query.order_by(*sorting.order(sorting.keys)).limit(limit)
     return None

@@ -49,6 +49,8 @@ _SESSION = {
     "plan_cache_mode": "force_custom_plan",
     # Compiling costs more than any of these statements takes.
     "jit": "off",
+    # What is looked up by an index is in memory or on a disk without a head to move.
+    "random_page_cost": "1.1",
 }
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from app.domain.filters import Sort, TaskFilter
 from app.store.database import Database
 from app.store.schema import BIG, state_counts, tasks
 from app.store.selects import JOINED
-from app.store.ways import Bounds, Narrowed, Way, best, by_state, extent, narrow
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, those
 
 COUNTED = 20_000
 """Entries of an index that are counted one by one: some milliseconds."""
@@ -71,13 +71,13 @@ def _of_texts(connection: Connection, narrowed: Narrowed) -> Total:
     bounds = narrowed.bounds
     way = next((way for way in narrowed.ways if way.word is not None), None)
     way = way or best(connection, narrowed.ways, bounds)
-    far, entries = extent(connection, way, bounds, COMPARED + 1)
-    places = way.places(connection, bounds, COMPARED).subquery()
-    matching = tasks.c.seq.in_(select(places.c.seq)), *narrowed.conditions
+    places = connection.execute(way.places(connection, bounds, COMPARED + 1)).all()
+    matching = those(row[-1] for row in places[:COMPARED]), *narrowed.conditions
     query = select(func.count()).select_from(JOINED).where(*matching)
-    found = connection.scalar(query) or 0
-    if entries <= COMPARED:
+    found = connection.execute(query).scalar_one()
+    if len(places) <= COMPARED:
         return Total(found, True)
+    far = places[-1][-1]
     span = _span(connection, bounds)
     return Total(_about(found * (span.end - span.first) / max(1, span.end - far)), False)
 

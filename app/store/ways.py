@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Column,
     ColumnElement,
     Connection,
     Select,
+    bindparam,
     func,
     or_,
     select,
@@ -297,3 +299,10 @@ def nth(connection: Connection, way: Way, bounds: Bounds, number: int) -> Place 
     """The place of the next so many-th entry; None if there are fewer."""
     row = connection.execute(way.entries.places(connection, bounds, 1, number - 1)).first()
     return None if row is None else bounds.place(row)
+
+
+def those(places: Iterable[int]) -> Condition:
+    """The condition on a row to be at one of these places: they were found, and are not looked for
+    twice."""
+    seqs: BindParameter[Any] = bindparam("places", list(places), expanding=True)
+    return tasks.c.seq.in_(seqs)
