@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,8 +20,9 @@ BUSY_TIMEOUT = 5.0
 the web's are single rows, so a longer wait means that something is wrong."""
 CACHE_KIB = 32 * 1024
 """Page cache of one connection: the inner pages of every index at tens of millions of tasks."""
-MMAP_BYTES = 256 * 1024 * 1024
-"""Read through the page cache of the system, shared by all connections and processes."""
+MMAP_BYTES = 64 * 1024 * 1024
+"""Read through the page cache of the system, shared by all connections and processes. Of a large
+file it is the oldest part, which few ask for, and it counts as the memory of each process."""
 READERS = 8
 """Connections kept open; the web reads from a bounded number of threads."""
 CHECKPOINT_PAGES = 8_000
@@ -65,7 +66,7 @@ class Door:
 
     def __init__(self, address: SqliteFile) -> None:
         self.address = address
-        self._log = Log()
+        self._log = Log(address.path)
 
     def connect(self) -> Engine:
         """An engine, which opens the file when it is first used."""
@@ -94,8 +95,12 @@ class Door:
         """Once the schema is there: nothing."""
 
     def tend(self, engine: Engine) -> float | None:
-        """Carries the write-ahead log over if it is time; seconds until it is again."""
-        return self._log.carry_over(engine)
+        """Carries the write-ahead log over; seconds until it should be done again. Raises
+        StoreUnavailable."""
+        try:
+            return self._log.carry_over()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.address} can't be used: {error}.") from None
 
     def refusal(self, error: exc.DBAPIError) -> CannotStart | StoreUnavailable:
         """What an error of the file means to people."""
@@ -114,18 +119,20 @@ class Log:
     hundreds of milliseconds. Nobody waits for this one, neither readers nor whoever writes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._pause = CHECKPOINT_SECONDS[0]
         self._length = 0
 
-    def carry_over(self, engine: Engine) -> float:
-        """Copies what stands in the log by now; seconds until as much should have come again."""
-        raw = engine.raw_connection()
-        try:
-            row = raw.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        finally:
-            raw.close()
-        _, length, _ = row
+    def carry_over(self) -> float:
+        """Copies what stands in the log by now; seconds until as much should have come again.
+
+        Raises sqlite3.Error.
+        """
+        # None of the pool's: the pages that the one of the commits has cached stay with it.
+        with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT)) as raw:
+            raw.execute("PRAGMA synchronous=NORMAL")
+            _, length, _ = raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         # A log that is all copied is begun anew by the next commit.
         come = length - self._length if length >= self._length else length
         self._length = length

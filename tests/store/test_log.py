@@ -30,11 +30,11 @@ def test_a_commit_leaves_a_long_log_alone_and_tending_empties_it(tmp_path: Path)
 
 def test_the_more_is_written_the_sooner_it_is_carried_over(tmp_path: Path) -> None:
     db = Database.open(tmp_path)
-    log = Log()
-    quiet = [log.carry_over(db.engine) for _ in range(20)]
+    log = Log(tmp_path / "umbel.db")
+    quiet = [log.carry_over() for _ in range(20)]
     assert quiet[0] < quiet[1] < quiet[-1] == MOST
     write(db, 0)
-    assert LEAST < log.carry_over(db.engine) < MOST
+    assert LEAST < log.carry_over() < MOST
     db.close()
 
 
