@@ -91,10 +91,10 @@ async def run(folder: Path, rounds: int) -> Result:
     )
 
 
-def _streamed(messages: Stream, copies: int) -> tuple[list[list[bytes]], int]:
-    """The same as entries of the durable stream: one for all that was said within a moment."""
+def _streamed(messages: Stream, copies: int, number: int = 1) -> tuple[list[list[bytes]], int]:
+    """The same as entries of the durable stream: one for all that was said within a moment. The
+    producer numbers its events from `number` on."""
     copied, count = recording.again(messages, copies)
-    number = 1
     found: list[list[bytes]] = []
     for commands in copied:
         entries = []

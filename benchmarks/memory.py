@@ -96,8 +96,8 @@ async def _recorder(folder: Path, messages: list[Message], tasks: int, *, durabl
             return int(json.loads(found)["events"]) if found else 0
 
         await stack.until(lambda: _is_live(client), "the recorder listens")
-        say = events._streamed if durable else recording.again
-        found = await _pass(process, server.port, partial(say, messages, 1), tasks, seen)
+        say = partial(storm.copy, messages, durable=durable)
+        found = await _pass(process, server.port, say, tasks, seen)
         await client.aclose()
         return found
 
@@ -117,7 +117,7 @@ async def _flower(folder: Path, messages: list[Message]) -> Memory:
             url = f"http://127.0.0.1:{port}"
             await stack.until(lambda: stack.answers(url, "/healthcheck"), "Flower answers")
             await stack.until(lambda: events._subscribed(server), "Flower listens")
-            say = partial(recording.again, messages, 1)
+            say = partial(storm.copy, messages, durable=False)
             seen = partial(events._flower_seen, url)
             return await _pass(process, server.port, say, FLOWER_TASKS, seen)
 
@@ -125,7 +125,7 @@ async def _flower(folder: Path, messages: list[Message]) -> Memory:
 async def _pass(
     process: Process,
     port: int,
-    say: Callable[[], tuple[list[list[bytes]], int]],
+    say: Callable[[int], tuple[list[bytes], int]],
     tasks: int,
     seen: Callable[[], Awaitable[int]],
 ) -> Memory:
@@ -134,7 +134,7 @@ async def _pass(
     copies = max(SAMPLES, tasks // recording.TASKS)
     told, already = 0, await seen()
     for copy in range(copies):
-        [commands], count = await asyncio.to_thread(say)
+        commands, count = await asyncio.to_thread(say, told)
         await recording.play(port, commands, 100_000.0)
         told += count
 

@@ -37,11 +37,20 @@ def blowing(port: int, messages: list[Message], rate: float, *, durable: bool) -
         process.kill()
 
 
+def copy(messages: list[Message], told: int, *, durable: bool) -> tuple[list[bytes], int]:
+    """The stream once more, with tasks of its own, after so many events; how many these are."""
+    if durable:
+        [commands], count = events._streamed(messages, 1, told + 1)
+    else:
+        [commands], count = recording.again(messages, 1)
+    return commands, count
+
+
 def _blow(port: int, messages: list[Message], rate: float, durable: bool, stop: Stop) -> None:
-    say = events._streamed if durable else recording.again
-    next_at = time.monotonic()
+    next_at, told = time.monotonic(), 0
     while not stop.is_set():
-        [commands], count = say(messages, 1)
+        commands, count = copy(messages, told, durable=durable)
+        told += count
         takes = count / rate
         # One copy after the other, and no more of them at once where one came late.
         next_at = max(next_at + takes, time.monotonic())
