@@ -144,7 +144,7 @@ class GroupCommit:
             calls += self._make([errand for errand in group if not errand.outcome.done()])
         asked = time.monotonic()
         for errand in group:
-            errand.asked = asked
+            errand.asked = errand.asked or asked
         async with asyncio.timeout(self._left(calls)):
             if large:
                 unknown = [call for call in calls if not await self._transact(call, asked)]

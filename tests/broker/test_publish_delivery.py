@@ -1,8 +1,7 @@
-"""All or none, once, and not too late, on real Redis servers that are slow, frozen or gone."""
+"""All or none, in order, once, and found again, on a real Redis."""
 
 import asyncio
 import json
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -14,17 +13,15 @@ import redis
 from celery import Celery
 from celery.events.state import State
 
-from app.broker import commit, line, script
-from app.broker.calls import Call
+from app.broker import commit, script
 from app.broker.connection import connect
-from app.broker.errand import Errand
 from app.broker.ledger import find_submitted
 from app.broker.message import INLINE_ARGUMENTS, Submission
 from app.broker.publish import BATCH_LIMIT, Publisher
 from app.broker.transport import Transport
-from app.domain.errors import BadInput, BrokerUnavailable, Conflict, TooLarge
+from app.domain.errors import BadInput, Conflict, TooLarge
 from app.domain.tasks import TaskState
-from tests.support import Process, RedisServer, eventually, eventually_async, free_port
+from tests.support import Process, eventually, eventually_async, free_port
 
 ADD = Submission(name="worker.tasks.add", args="[2, 3]")
 
@@ -41,14 +38,6 @@ async def publisher(redis_url: str) -> AsyncIterator[Publisher]:
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_url) as client:
         yield client
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that the test may break."""
-    server = RedisServer(tmp_path / "own").start()
-    yield server
-    server.stop()
 
 
 async def test_a_batch_is_handed_out_in_the_order_in_which_it_was_given(
@@ -145,124 +134,6 @@ async def test_the_oldest_idempotency_keys_make_room(
     assert client.llen("umbel:idempotency:order") == 3
     assert (await publisher.publish([ADD], idempotency=("key 5", "request"))).replayed
     assert not (await publisher.publish([ADD], idempotency=("key 0", "request"))).replayed
-
-
-async def test_a_frozen_redis_that_wakes_up_later_sends_nothing(server: RedisServer) -> None:
-    assert server.process is not None
-    publisher = Publisher(Transport(url=server.url, result_url=""))
-    await publisher.open()
-    await publisher.publish([ADD])
-    server.process.signal(signal.SIGSTOP)
-    started = time.monotonic()
-    calls = [publisher.publish([ADD]) for _ in range(5)]
-    calls.append(publisher.publish([ADD], idempotency=("key", "request")))
-    calls.append(publisher.publish([ADD] * 2_000))
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    took = time.monotonic() - started
-    server.process.signal(signal.SIGCONT)
-    assert all(isinstance(answer, BrokerUnavailable) for answer in answers), answers
-    assert took < 4, "two seconds, and room for a busy machine"
-
-    with redis.Redis.from_url(server.url) as client:
-        await eventually_async(lambda: asyncio.to_thread(client.ping))
-        # Whatever was on its way is carried out before this connection's next command but one.
-        late = await publisher.publish([ADD])
-        assert client.llen("celery") == 2
-        assert json.loads(client.lindex("celery", 0))["headers"]["id"] == late.task_ids[0]
-        assert client.exists("umbel:idempotency") == 0
-    await publisher.close()
-
-
-async def test_a_redis_that_freezes_within_a_batch_does_not_send_it_when_it_wakes_up(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    process = server.process
-    assert process is not None
-    publisher = Publisher(Transport(url=server.url, result_url=""))
-    await publisher.open()
-    calls = publisher._commit._calls
-    plain = calls.transaction
-
-    def frozen_after_the_check(*given: Any, **more: Any) -> Iterator[Any]:
-        process.signal(signal.SIGSTOP)
-        yield from plain(*given, **more)
-
-    monkeypatch.setattr(calls, "transaction", frozen_after_the_check)
-    with pytest.raises(BrokerUnavailable, match="nothing was sent"):
-        await publisher.publish([ADD] * 200)
-    process.signal(signal.SIGCONT)
-    with redis.Redis.from_url(server.url) as client:
-        await eventually_async(lambda: asyncio.to_thread(client.ping))
-        monkeypatch.setattr(calls, "transaction", plain)
-        sent = await publisher.publish([ADD] * 200)
-        assert client.llen("celery") == 200
-        assert json.loads(client.rpop("celery"))["headers"]["id"] == sent.task_ids[0]
-        assert not client.keys("umbel:sending:*")
-    await publisher.close()
-
-
-async def test_a_redis_that_is_not_there_is_told_at_once() -> None:
-    publisher = Publisher(Transport(url=f"redis://127.0.0.1:{free_port()}/0", result_url=""))
-    await publisher.open()
-    started = time.monotonic()
-    with pytest.raises(BrokerUnavailable, match="nothing was sent"):
-        await publisher.publish([ADD])
-    assert time.monotonic() - started < 2
-    await publisher.close()
-
-
-async def test_a_redis_that_was_restarted_is_used_again(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(line, "IDLE", 0.0)
-    publisher = Publisher(Transport(url=server.url, result_url=""))
-    await publisher.open()
-    await publisher.publish([ADD])
-    server.stop()
-    with pytest.raises(BrokerUnavailable, match="nothing was sent"):
-        await publisher.publish([ADD])
-    server.start()
-    sent = await publisher.publish([ADD])
-    with redis.Redis.from_url(server.url) as client:
-        assert client.llen("celery") == 1
-        # A server that has forgotten its scripts, as a failover or an administrator has it.
-        client.script_flush()
-        await asyncio.gather(*(publisher.publish([ADD]) for _ in range(20)))
-        assert client.llen("celery") == 21
-        # A connection that was cut while nobody looked.
-        client.client_kill_filter(_type="normal", skipme=True)
-        await publisher.publish([ADD])
-        assert client.llen("celery") == 22
-    assert sent.task_ids
-    await publisher.close()
-
-
-def again(publisher: Publisher, make: str) -> Callable[[Any], Call]:
-    """Makes calls as they are made again after the connection was lost."""
-    plain = getattr(publisher._commit._calls, make)
-
-    def made(given: Any) -> Call:
-        call: Call = plain(given)
-        call.sent_before = True
-        return call
-
-    return made
-
-
-async def test_what_was_sent_is_not_sent_again_when_the_answer_is_lost(
-    publisher: Publisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for count in (1, 1_000):
-        written = await publisher._write([ADD] * count, b"0" * 16, b"0" * 12)
-        for key in ("", "key"):
-            client.flushall()
-            await publisher._commit.run(Errand(written, "0" * 32, key, "request"))
-            with monkeypatch.context() as patch:
-                for make in ("for_script", "for_transaction"):
-                    patch.setattr(publisher._commit._calls, make, again(publisher, make))
-                outcome = await publisher._commit.run(Errand(written, "0" * 32, key, "request"))
-            assert outcome.kind == "replayed" if key else "sent"
-            assert client.llen("celery") == count
 
 
 async def test_stock_receivers_hear_a_batch_as_so_many_sent_tasks(
