@@ -28,7 +28,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PASSWORD = re.compile(r":(?!//).*@")
 """From the first colon that isn't the scheme's to the last @, so that a mistyped address hides
 its password too."""
-_DURATION = re.compile(r"^(\d{1,7})\s*([smhdw])$")
+_DURATION = re.compile(r"^(\d{1,10})\s*([smhdw])$")
 
 
 def _redis_url(value: str) -> str:

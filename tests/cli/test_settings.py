@@ -98,7 +98,7 @@ def test_a_child_process_reads_the_same_settings_from_its_environment(
         host="0.0.0.0",
         allow_open="yes",
         allowed_hosts="a.example, b.example",
-        retention="2w",
+        retention="300w",
         queues="mail,slow",
         broker_transport_options='{"global_keyprefix": "p:", "priority_steps": [0, 5]}',
     )
