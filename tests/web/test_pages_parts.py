@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import time
+import uuid
 import zlib
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from app.web.pages.forms import answer, offers
 from app.web.pages.json_text import pretty
 from app.web.pages.live import Channel, encode
 from app.web.pages.recall import Recall
+from app.web.pages.render import Templates
 from app.web.pages.story import tell
 from app.web.pages.tasks import read_query
 from app.web.streams import Stream
@@ -387,3 +389,26 @@ async def test_rows_are_an_event_of_their_own() -> None:
         b'data: <hx-partial hx-target="#newer" hx-swap="outerMorph"><div></div></hx-partial>\n\n'
     )
     assert encode({"task-1": row}).count(b"\n\n") == 1
+
+
+def test_a_frame_of_fifty_changed_rows_is_small_on_the_wire() -> None:
+    render, rows = Templates(StaticAssets()), {}
+    for number in range(50):
+        task = Task(
+            id=str(uuid.uuid4()),
+            seq=number,
+            name="worker.tasks.add",
+            state=TaskState.SUCCESS,
+            args=f"[{number}, {number * 7}]",
+            queue="celery",
+            worker="worker1@host",
+            sent_at=1e9 + number / 7,
+            received_at=1e9 + number / 6,
+            started_at=1e9 + number / 5,
+            runtime=number / 9,
+        )
+        rows[f"task-{number}"] = render("tasks/_row.html", task=task, reason=None)
+    frame = live.Frame(rows)
+
+    assert len(frame.plain) < 64_000
+    assert len(frame.packed) < 6_000

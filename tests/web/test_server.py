@@ -1,5 +1,6 @@
 """The server as a process: stopping with open streams, limits, and parts that are away."""
 
+import resource
 import signal
 import socket
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import CannotStart, TooMany
-from app.web.server import SEND_BUFFER, listen
+from app.web.server import SEND_BUFFER, allow_connections, listen
 from app.web.streams import Streams
 from tests.http import new_client, web
 from tests.support import RedisServer, eventually
@@ -116,6 +117,14 @@ def test_the_listening_socket_keeps_little_for_slow_readers() -> None:
     with listen("127.0.0.1", 0) as listener:
         # Linux doubles what it is asked for.
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER
+
+
+def test_as_many_connections_are_allowed_as_the_system_has() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 1024), most))
+    allow_connections()
+
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
 
 
 async def test_streams_are_counted_and_limited() -> None:
