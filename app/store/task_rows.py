@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, text
 
 from app.domain.tasks import SEQ_SHIFT, Task
-from app.store.bulk import Insert, Update, look_up
+from app.store.bulk import Insert, Update, is_postgres, look_up
 from app.store.labels import Kind, Numbers
 from app.store.rows import (
     COLUMNS,
@@ -46,6 +46,13 @@ _SEEN = (
 )
 _KNOWN = _SEEN + " WHERE tasks.id IN ({})"
 _OLDEST = text(_SEEN + " WHERE seq < :place ORDER BY seq LIMIT :most")
+_TAKE_OLDEST = text(
+    "WITH old AS (SELECT seq FROM tasks WHERE seq < :place ORDER BY seq LIMIT :most),"
+    " gone AS (DELETE FROM tasks USING old WHERE tasks.seq = old.seq"
+    " RETURNING tasks.seq, tasks.state)"
+    " SELECT state, count(*), min(seq), max(seq) FROM gone GROUP BY state"
+)
+_REMOVE_TEXTS = text("DELETE FROM task_texts WHERE place BETWEEN :first AND :last")
 _TAKEN = "SELECT seq FROM tasks WHERE seq IN ({})"
 
 Several = tuple[str | None, ...]
@@ -119,6 +126,8 @@ def _searched(task: Task, cells: Cells) -> Searched:
 
 def remove_before(connection: Connection, place: int, limit: int) -> int:
     """Deletes at most `limit` tasks before a place, oldest first; how many there were."""
+    if is_postgres(connection):
+        return _remove_from_server(connection, place, limit)
     rows = connection.execute(_OLDEST, {"place": place, "most": limit})
     known = [_as_known(row) for row in rows]
     if not known:
@@ -133,6 +142,18 @@ def remove_before(connection: Connection, place: int, limit: int) -> int:
         last = table.c.seq <= known[-1].seq
         connection.execute(delete(table).where(last))
     return len(known)
+
+
+def _remove_from_server(connection: Connection, place: int, limit: int) -> int:
+    """The same where texts are found by their place: nothing of them is read."""
+    rows = connection.execute(_TAKE_OLDEST, {"place": place, "most": limit}).all()
+    if not rows:
+        return 0
+    _count(connection, Counter({state: -count for state, count, _, _ in rows}))
+    first, last = min(row[2] for row in rows), max(row[3] for row in rows)
+    connection.execute(_REMOVE_TEXTS, {"first": first * 2, "last": last * 2 + 1})
+    connection.execute(delete(task_values).where(task_values.c.seq.between(first, last)))
+    return sum(row[1] for row in rows)
 
 
 def _count(connection: Connection, states: Counter[int]) -> None:
