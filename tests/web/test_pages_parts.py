@@ -23,7 +23,7 @@ from app.feed.tail import Tailed
 from app.operations.catalog import Catalog, Entry
 from app.web.pages import formats, live
 from app.web.pages.assets import StaticAssets
-from app.web.pages.digest import Digest
+from app.web.pages.digest import Digest, read_digest
 from app.web.pages.forms import answer, offers
 from app.web.pages.json_text import pretty
 from app.web.pages.live import Channel, encode
@@ -312,6 +312,15 @@ def test_a_view_is_told_once_of_many_changes_of_one_task() -> None:
     assert digest.concerns("parent")
     assert not digest.concerns("other")
     assert not Digest([])
+
+
+def test_what_cannot_be_read_of_the_feed_is_a_gap() -> None:
+    ours = Tailed(1, Change("1-1", "task", encode_summary(Task(id="t", seq=1))))
+    for data in (b"{", b'{"id": 1}', b"[]"):
+        assert read_digest([ours, Tailed(2, Change("1-2", "task", data))]) is None
+    assert read_digest([ours, Tailed(2, Change("1-2", "reset", b"{}"))]) is None
+    assert read_digest(None) is None
+    assert read_digest([ours])
 
 
 def test_a_view_that_is_read_slowly_misses_a_bounded_number_of_ticks() -> None:

@@ -1,6 +1,7 @@
 """What happened within a tick, read once for all views: 500 of them look at 5,000 changes a
 second, and each asks for a few names only."""
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -19,6 +20,8 @@ class _Peek(msgspec.Struct):
     parent_id: str | None = None
     retry_of: str | None = None
 
+
+log = logging.getLogger(__name__)
 
 _peek = msgspec.json.Decoder(_Peek)
 
@@ -55,6 +58,18 @@ class Digest:
         self.workers.add(seen.worker)
         self.relatives.add(seen.parent_id)
         self.relatives.add(seen.retry_of)
+
+
+def read_digest(changes: Sequence[Tailed] | None) -> Digest | None:
+    """The digest of what the feed's tail has; None where there is a gap, or what can't be read:
+    another version may announce beside us, and views read anew what they show."""
+    if changes is None or any(tailed.change.kind == "reset" for tailed in changes):
+        return None
+    try:
+        return Digest(changes)
+    except (ValueError, msgspec.MsgspecError) as error:
+        log.warning("A change could not be read: %s", error)
+        return None
 
 
 def _peek_at(tailed: Tailed) -> _Peek:

@@ -17,7 +17,7 @@ from typing import Protocol
 from app.domain.errors import TooMany, UmbelError, Unavailable
 from app.feed.tail import RING_COUNT, Tail
 from app.web.packing import STREAM_HEAD, pack_frame
-from app.web.pages.digest import Digest
+from app.web.pages.digest import Digest, read_digest
 from app.web.pages.render import Fragments
 from app.web.pages.shell import Shell
 from app.web.streams import Stream, Waiting
@@ -221,12 +221,8 @@ class LiveViews:
         position = self._tail.position
         while True:
             await self._tail.wait(position, TICK)
-            changes = self._tail.after(position, RING_COUNT)
+            news = read_digest(self._tail.after(position, RING_COUNT))
             position = self._tail.position
-            if changes is None or any(tailed.change.kind == "reset" for tailed in changes):
-                news = None
-            else:
-                news = Digest(changes)
             for channel in self._channels.values():
                 channel.tell(news)
             await asyncio.sleep(TICK)
