@@ -135,7 +135,7 @@ def make(first: int, some: int, count: int, ended_at: float, numbers: Numbers) -
     for task in believable.tasks(first, some, count, ended_at):
         cells = task_rows._cells(task.id, task, numbers, [])
         rows.append(cells)
-        changes.change(task.seq, task.id, None, task_rows._searched(task, cells))
+        changes.add(task.seq, task.id, task_rows._searched(task, cells))
         states[cells[task_rows._STATE]] += 1
         _tally(tallies, task, ended_at - FINE_SECONDS)
     return Chunk(marshal.dumps((rows, changes._added)), states, tallies)

@@ -169,7 +169,7 @@ def _write(
         at = {column.name: place for place, column in enumerate(tasks.columns)}
         for row in rows:
             searched = (called.get(row[at["name_id"]]), *(row[at[name]] for name in _SEARCHED))
-            changes.change(row[at["seq"]], row[at["id"]], None, searched)
+            changes.add(row[at["seq"]], row[at["id"]], searched)
         changes.write(connection)
 
 
