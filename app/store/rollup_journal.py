@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
 from app.domain.sketch import Sketch
 from app.store import rollup_rows
+from app.store.bulk import Insert
 from app.store.labels import Kind
 from app.store.rollup_rows import ALL, LEVELS, OTHERS, UNKNOWN, Sums, place_of
 from app.store.schema import labels, rollup_journal
@@ -60,20 +61,18 @@ class Combination(NamedTuple):
         return (UNKNOWN, self.name, self.queue, self.worker)[kind]
 
 
+_NEWEST = "SELECT number, entries FROM rollup_journal ORDER BY number DESC LIMIT 1"
+_PUT = Insert(rollup_journal, ("number", "entries", "tallies"))
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Entry]).decode
 
 
 def write(connection: Connection, entries: Sequence[Entry]) -> None:
     """Writes what a commit adds; adds all to the rows if that makes the journal full."""
-    number, there = rollup_journal.c.number, rollup_journal.c.entries
-    newest = connection.execute(select(number, there).order_by(number.desc()).limit(1)).first() or (
-        0,
-        0,
-    )
-    row = {"number": newest[0] + 1, "entries": newest[1] + len(entries)}
-    connection.execute(insert(rollup_journal), {**row, "tallies": _encode(entries)})
-    if row["number"] >= ROWS or row["entries"] >= ENTRIES:
+    number, there = connection.exec_driver_sql(_NEWEST).first() or (0, 0)
+    number, there = number + 1, there + len(entries)
+    _PUT.run(connection, [(number, there, _encode(entries))])
+    if number >= ROWS or there >= ENTRIES:
         fold(connection)
 
 
