@@ -28,8 +28,9 @@ VIEWED = 200
 """Events a second while they look."""
 GROWTH = 3.0
 """Times the cost of an event that 1,000 workers may be of one: their heartbeats are counted."""
-SHARED = 1.5
-"""Times the processor time of one web process that three with as many viewers may take."""
+SHARED = 3.0
+"""Times the processor time of one web process that three with as many viewers together may take:
+each reads the feed for itself, and what it sends is divided."""
 
 
 @dataclass(frozen=True)
