@@ -38,7 +38,14 @@ class Sketch:
     count: int = 0
     total: float = 0.0
     recent: dict[int, int] = field(default_factory=dict)
-    lanes: int = 0
+    lanes: int = field(default=0, repr=False)  # thousands of digits
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same was added, in whatever order."""
+        if not isinstance(other, Sketch):
+            return NotImplemented
+        same = (self.count, self.total) == (other.count, other.total)
+        return same and self.settled() == other.settled()
 
     def add(self, seconds: Sequence[float], times: int = 1) -> None:
         """Adds durations; with `times` of -1 takes back such that were added."""
