@@ -19,6 +19,7 @@ from benchmarks import (
     sse_fanout,
     start,
     submit,
+    sustained,
     viewers,
 )
 from benchmarks.report import Result
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], Awaitable[Result]]] = {
     "scaling": scaling.run,
     "sse_fanout": sse_fanout.run,
     "start": start.run,
+    "sustained": sustained.run,
     "viewers": viewers.run,
 }
 
