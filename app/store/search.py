@@ -45,7 +45,8 @@ class Changes:
 
         A text's place is the task's, doubled, and one more for the outcome.
         """
-        self._added.append((seq * 2, call_text(task_id, *new[_CALL])))
+        if call := call_text(task_id, *new[_CALL]):
+            self._added.append((seq * 2, call))
         if outcome := outcome_text(*new[_OUTCOME]):
             self._added.append((seq * 2 + 1, outcome))
 
