@@ -19,13 +19,15 @@ from typing import Any
 import psycopg
 from sqlalchemy import event
 
+from app.domain.sketch import Sketch
 from app.domain.tasks import Task
-from app.recorder import believe
-from app.store import labels, queues, rollup_journal, rollups, search_sqlite, task_rows, workers
+from app.store import labels, queues, rollup_journal, rollup_rows, search_sqlite, task_rows, workers
 from app.store.database import Database
 from app.store.labels import Kind, Numbers
-from app.store.rollups import MINUTE, Tally, TallyKey
+from app.store.rollup_rows import ALL, HOURS, LEVELS, MINUTES, UNKNOWN, Sums, place_of
+from app.store.rollups import MINUTE, Tally
 from app.store.rows import COLUMNS
+from app.store.schema import STATE_CODES
 from app.store.search import Changes
 from benchmarks import believable
 
@@ -40,12 +42,14 @@ TEXT_BYTES = 64 << 20
 SEARCH_BYTES = 1 << 20
 """What the recorder's connections have for that, which is SQLite's default."""
 
-TALLIES = 500
-"""Figures of one transaction, in which a server waits for us 2 seconds at most."""
+ROWS = 2_000
+"""Rows of figures of one transaction, in which a server waits for us 2 seconds at most."""
 FINE_SECONDS = 27 * 3_600
 """Figures older than this are kept by the hour, so they are counted by the hour here."""
 
 Cells = tuple[Any, ...]
+Place = tuple[int, int, int, int]
+"""Kind of label, the first second of a time, label and state: what figures are told of."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Chunk:
 
     packed: bytes
     states: Counter[int]
-    tallies: dict[TallyKey, Tally]
+    tallies: dict[Place, Tally]
 
 
 def fill(db: Database, url: str, count: int, ended_at: float) -> None:
@@ -65,7 +69,7 @@ def fill(db: Database, url: str, count: int, ended_at: float) -> None:
     for chunk in _chunks(count, ended_at, numbers):
         rows, texts = marshal.loads(chunk.packed)
         target.write(rows, texts)
-        _add(db, chunk, numbers)
+        _add(db, chunk, _fine_from(ended_at))
         done += len(rows)
         if not done % (CHUNK * 25):
             pace = done / (time.monotonic() - began)
@@ -75,12 +79,22 @@ def fill(db: Database, url: str, count: int, ended_at: float) -> None:
     target.end()
 
 
-def _add(db: Database, chunk: Chunk, numbers: Numbers) -> None:
-    tallies = list(chunk.tallies.items())
-    for at in range(0, len(tallies), TALLIES):
+def _add(db: Database, chunk: Chunk, fine_from: float) -> None:
+    """The figures by label, as the recorder's journal would have added them, and the counts."""
+    rows: dict[int, Sums] = {}
+    for (kind, moment, label, state), tally in chunk.tallies.items():
+        run, wait = Sketch(), Sketch()
+        run.add(tally.runtimes)
+        wait.add(tally.waits)
+        sums = Sums(tally.count, tally.whole, run, wait)
+        for level in LEVELS:
+            if level.step >= HOURS.step or moment >= fine_from:
+                place = place_of(level, kind, moment - moment % level.step, label, state)
+                rows.setdefault(place, Sums()).merge(sums)
+    places = sorted(rows)
+    for at in range(0, len(places), ROWS):
         with db.writing() as connection:
-            rollups.add(connection, dict(tallies[at : at + TALLIES]), numbers)
-            rollup_journal.fold(connection)
+            rollup_rows.add(connection, {place: rows[place] for place in places[at : at + ROWS]})
     with db.writing() as connection:
         task_rows._count(connection, chunk.states)
 
@@ -131,22 +145,34 @@ def make(first: int, some: int, count: int, ended_at: float, numbers: Numbers) -
     """Those tasks as the recorder would write them."""
     rows: list[Cells] = []
     changes, states = Changes(), Counter[int]()
-    tallies: dict[TallyKey, Tally] = {}
+    tallies: dict[Place, Tally] = {}
     for task in believable.tasks(first, some, count, ended_at):
         cells = task_rows._cells(task.id, task, numbers, [])
         rows.append(cells)
         changes.add(task.seq, task.id, task_rows._searched(task, cells))
         states[cells[task_rows._STATE]] += 1
-        _tally(tallies, task, ended_at - FINE_SECONDS)
+        _tally(tallies, task, numbers, _fine_from(ended_at))
     return Chunk(marshal.dumps((rows, changes._added)), states, tallies)
 
 
-def _tally(tallies: dict[TallyKey, Tally], task: Task, fine_from: float) -> None:
-    end = believe._end_of(task)
-    if end is not None and end[0].minute < fine_from:
-        key, *rest = end
-        end = (key._replace(minute=key.minute // 3_600 * 3_600), *rest)
-    believe._count(tallies, None, end)
+def _fine_from(ended_at: float) -> float:
+    """The hour from which on figures are counted by the minute."""
+    return (ended_at - FINE_SECONDS) // HOURS.step * HOURS.step
+
+
+def _tally(tallies: dict[Place, Tally], task: Task, numbers: Numbers, fine_from: float) -> None:
+    if task.finished_at is None or not task.state.ended:
+        return
+    step = MINUTES.step if task.finished_at >= fine_from else HOURS.step
+    moment = int(task.finished_at) // step * step
+    for kind, text in ((ALL, None), *_labels_of(task)):
+        label = UNKNOWN if kind == ALL else numbers[Kind(kind)][text] or UNKNOWN
+        place = (kind, moment, label, STATE_CODES[task.state])
+        tallies.setdefault(place, Tally()).add(task.runtime, task.wait, task.whole)
+
+
+def _labels_of(task: Task) -> tuple[tuple[Kind, str | None], ...]:
+    return (Kind.NAME, task.name), (Kind.QUEUE, task.queue), (Kind.WORKER, task.worker)
 
 
 class _File:

@@ -19,11 +19,10 @@ from hiredis import pack_command
 from benchmarks import stack
 from benchmarks.report import Figure, Result, Target
 
-RATES = (1_000, 5_000)
-"""Events a second, each a message of its own."""
+RATES = {1_000: (300, 150), 5_000: (600, 350)}
+"""Events a second, each a message of its own, and the 99th percentile in milliseconds that must be
+and that is aimed at."""
 SECONDS = 12
-P99 = 0.300
-"""Seconds: what is aimed at."""
 STORY = ("task-sent", "task-received", "task-started", "task-succeeded")
 RANK = {"PENDING": 0, "RECEIVED": 1, "STARTED": 2, "SUCCESS": 3}
 STEP = 0.02
@@ -90,9 +89,10 @@ async def run(folder: Path, rounds: int) -> Result:
                 f"{rate:,} events/s: p99",
                 statistics.median(figures[f"{rate:,} events/s: p99"]),
                 "ms",
-                at_most=P99 * 1000,
+                at_most=must,
+                aim=aim,
             )
-            for rate in RATES
+            for rate, (must, aim) in RATES.items()
         ],
     )
 

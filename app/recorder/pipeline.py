@@ -36,8 +36,8 @@ from app.store.blind_windows import BlindWindow
 
 TICK_SECONDS = 0.05
 """Changes of one task within a tick are one change: people see 20 a second as at once."""
-STORM = 2_000
-"""Messages a second from which on ticks are longer: more tasks then change twice within one,
+STORM = 10_000
+"""Events a second from which on ticks are longer: more tasks then change twice within one,
 which is a row with its indexes and an announcement less."""
 STORM_TICK_SECONDS = 0.5
 """Nobody reads single tasks then; live pages are drawn every 250 ms at most anyway."""
@@ -139,9 +139,9 @@ class Pipeline:
         while not self._finishing:
             await self._backlog.filled.wait()
             began = time.monotonic()
-            messages = await self.tick()
+            events = await self.tick()
             if not self._behind():
-                storms = messages > STORM * (began - before)
+                storms = events > STORM * (began - before)
                 length = STORM_TICK_SECONDS if storms else TICK_SECONDS
                 await asyncio.sleep(max(0.0, began + length - time.monotonic()))
             before = began
@@ -157,12 +157,12 @@ class Pipeline:
         await self._finished.wait()
 
     async def tick(self) -> int:
-        """One round; how many messages it took."""
+        """One round; how many events were heard."""
         self._figures.lag = self._waited()
         told, kept = self._told.popleft() if self._told else ((), None)
-        events, messages = await self._hear()
-        streamed = await self._read_on()
-        events += streamed
+        events = await self._hear()
+        events += await self._read_on()
+        heard = len(events)
         events += told
         if not (len(self._backlog) or self._told or (self._durable and self._durable.news)):
             self._backlog.filled.clear()
@@ -172,7 +172,7 @@ class Pipeline:
             self._durable.passed()
         if kept is not None and not kept.done():
             kept.set_result(None)
-        return messages + len(streamed)
+        return heard
 
     def _behind(self) -> bool:
         durable = self._durable
@@ -182,15 +182,15 @@ class Pipeline:
         oldest = self._backlog.oldest_at
         return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
-    async def _hear(self) -> tuple[list[Event], int]:
-        """Step 2 for all that waits, up to a tick's limit; how many messages that was."""
+    async def _hear(self) -> list[Event]:
+        """Step 2 for all that waits, up to a tick's limit."""
         events: list[Event] = []
         messages = 0
         while messages < MESSAGES_OF_A_TICK and (heard := self._backlog.take(MESSAGES_AT_ONCE)):
             events += self._translate(heard)
             messages += len(heard)
             await asyncio.sleep(0)
-        return events, messages
+        return events
 
     async def _read_on(self) -> list[Event]:
         """Step 2 for durable events; the position moves with what they change."""

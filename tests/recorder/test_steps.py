@@ -144,7 +144,7 @@ def test_a_task_that_ends_otherwise_than_was_believed_is_counted_once() -> None:
     first = beliefs.believe([sent("a"), failed("a")]).tallies
     assert [(key.state, tally.count) for key, tally in first.items()] == [(TaskState.FAILURE, 1)]
     second = beliefs.believe([succeeded("a", NOW + 2)]).tallies
-    counts = {key.state: (tally.count, tally.runtimes) for key, tally in second.items()}
+    counts = {key.state: (tally.count, len(tally.runtimes)) for key, tally in second.items()}
     assert counts == {TaskState.FAILURE: (-1, 0), TaskState.SUCCESS: (1, 1)}
     assert beliefs.believe([succeeded("a", NOW + 2)]).tallies == {}
 

@@ -2,14 +2,26 @@
 
 from sqlalchemy import text
 
-from app.domain.filters import call_text, outcome_text
+from app.domain.filters import TaskFilter, call_text, outcome_text
+from app.domain.tasks import Task
 from app.store.bulk import is_postgres
 from app.store.database import Database
+from app.store.tasks import page
 
 _SEARCHED = (
     "SELECT seq, tasks.id, value, args, args_repr, kwargs, kwargs_repr, result, result_repr,"
     " exception FROM tasks LEFT JOIN labels ON labels.id = name_id"
 )
+
+
+def all_pages(db: Database, wanted: TaskFilter) -> list[Task]:
+    """All tasks that match, newest first: a page may be short where the machine is slow."""
+    found = page(db, wanted)
+    tasks = found.tasks
+    while found.next is not None:
+        found = page(db, wanted, cursor=found.next)
+        tasks += found.tasks
+    return tasks
 
 
 def check_texts(db: Database) -> None:
