@@ -30,15 +30,16 @@ from tests.browser.conftest import ARGS, chromium
 from tests.support import Process, RedisServer, free_port
 
 ROWS = 50
-RATES = (1_000, 5_000)
-"""Events a second; 50 of them are of the rows on the page."""
+RATES = {1_000: (300, 150), 5_000: (600, 350)}
+"""Events a second, 50 of which are of the rows on the page; and the 99th percentile in milliseconds
+that must be and that is aimed at."""
 SECONDS = 12
 CHANGES = 5_000
 """Of the 50 rows in a second, for what a page costs the browser."""
 TOGETHER = 0.05
 """Seconds of which changes are announced in one go: a tick of the recorder."""
-P99, FPS, BUSY = 600.0, 59.0, 25.0
-"""What is aimed at: milliseconds, frames a second, % of a core."""
+FPS, BUSY, AIM = 59.0, 25.0, 15.0
+"""What must be: frames a second, % of a core; and the share that is aimed at."""
 CUSTOM = "task-n%06d"
 """An event of the application's own: its name becomes the state that a row shows."""
 RETRIED = "task-retried%.0s"
@@ -138,12 +139,15 @@ def _result(found: dict[str, list[float]]) -> Result:
                     f"{rate:,} events/s: p99",
                     medians[f"Umbel, {rate:,} events/s: p99"],
                     "ms",
-                    at_most=P99,
+                    at_most=must,
+                    aim=aim,
                 )
-                for rate in RATES
+                for rate, (must, aim) in RATES.items()
             ),
             Target("frames", medians[f"{cost}: frames"], "a second", at_least=FPS),
-            Target("main thread", medians[f"{cost}: main thread"], "% of a core", at_most=BUSY),
+            Target(
+                "main thread", medians[f"{cost}: main thread"], "% of a core", at_most=BUSY, aim=AIM
+            ),
         ],
     )
 

@@ -27,8 +27,8 @@ from benchmarks.report import Figure, Result, Target
 from tests.postgres import PostgresServer
 from tests.support import Process, RedisServer, free_port
 
-COPIES = 12
-"""Of the recorded stream: some 50,000 events, so that starting up does not count."""
+COPIES = 24
+"""Of the recorded stream: some 100,000 events, so that starting up does not count."""
 RATE = 5_000
 """Messages a second, some 6,000 events: a storm, in which nobody has time to be idle. Both may
 fall behind, and nothing is lost: the benchmark's Redis does not cut off slow subscribers."""

@@ -1,5 +1,5 @@
-"""Umbel's web process without a recorder, and beside it the two libraries that people take for
-event streams, reading the same ring; for benchmarks/viewers.py."""
+"""Umbel's web process without a recorder, and beside it the library that people take for event
+streams, reading the same ring; for benchmarks/viewers.py."""
 
 import asyncio
 import os
@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import Request
-from fastapi.sse import EventSourceResponse as FastApiResponse
-from fastapi.sse import ServerSentEvent
 from sse_starlette import EventSourceResponse
 
 from app.cli.garbage import look_less_often
@@ -43,15 +41,6 @@ async def with_sse_starlette(request: Request) -> EventSourceResponse:
             yield b"".join([tailed.frame for tailed in found])
 
     return EventSourceResponse(frames())
-
-
-@app.get("/peers/fastapi", response_class=FastApiResponse)
-async def with_fastapi(request: Request) -> AsyncIterator[ServerSentEvent]:
-    """FastAPI's own events, with data that was encoded once."""
-    async for found in changes(request):
-        for tailed in found:
-            data = tailed.change.data.decode()
-            yield ServerSentEvent(raw_data=data, event="task", id=tailed.change.id)
 
 
 if __name__ == "__main__":

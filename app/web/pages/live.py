@@ -22,7 +22,7 @@ from app.web.pages.render import Fragments
 from app.web.pages.shell import Shell
 from app.web.streams import Stream, Waiting
 
-TICK = 0.25
+TICK = 0.2
 """Seconds between two looks for something new: faster than a person reads, and slow enough
 that 5,000 changes a second cost a browser a tenth of a core."""
 REFRESH = 10.0
