@@ -45,7 +45,7 @@ def counts_of(lanes: int) -> tuple[int, list[int]]:
 
 def pack(lanes: int) -> bytes:
     """The counts in as few bytes as their greatest allows: that width, the first lane, and each of
-    them up to the last. Places of those above 0 would be shorter, and ten times as slow to read."""
+    them up to the last. Places of those above 0 would be shorter, and twice as slow to read."""
     first, cells = counts_of(lanes)
     while cells and not cells[-1]:
         cells.pop()
