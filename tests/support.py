@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import redis
+
 from app.cli.redis_server import find_binary
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +44,11 @@ def eventually(ask: Callable[[], T], patience: float = PATIENCE, every: float = 
         if time.monotonic() > deadline:
             raise failure or AssertionError(f"not true within {patience} s: {ask}")
         time.sleep(every)
+
+
+def listeners(client: redis.Redis) -> int:
+    """Connections that listen to patterns; PUBSUB NUMPAT counts patterns, however many listen."""
+    return sum(int(each["psub"]) > 0 for each in client.client_list())
 
 
 async def eventually_async(

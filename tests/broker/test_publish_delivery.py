@@ -21,7 +21,7 @@ from app.broker.publish import BATCH_LIMIT, Publisher
 from app.broker.transport import Transport
 from app.domain.errors import BadInput, Conflict, TooLarge
 from app.domain.tasks import TaskState
-from tests.support import Process, eventually, eventually_async, free_port
+from tests.support import Process, eventually, eventually_async, free_port, listeners
 
 ADD = Submission(name="worker.tasks.add", args="[2, 3]")
 
@@ -150,8 +150,9 @@ async def test_stock_receivers_hear_a_batch_as_so_many_sent_tasks(
 
     with app.connection_for_read() as connection:
         receiver = app.events.Receiver(connection, handlers={"*": hear})
+        before = listeners(client)
         capturing = asyncio.create_task(asyncio.to_thread(receiver.capture, None, 30))
-        await eventually_async(lambda: asyncio.to_thread(client.pubsub_numpat))
+        await asyncio.to_thread(eventually, lambda: listeners(client) > before)
         batch = [Submission(name="app.add", args=f"[{number}]") for number in range(250)]
         sent = await publisher.publish(batch)
         single = await publisher.publish([ADD])

@@ -15,7 +15,7 @@ from celery import Celery
 
 import umbel_worker
 from tests.stock.install import INSTALLED, python
-from tests.support import ROOT, Process, eventually, start_worker
+from tests.support import ROOT, Process, eventually, listeners, start_worker
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = ROOT / "worker" / "plugin"
@@ -127,11 +127,11 @@ def stock_monitor(url: str) -> Iterator[list[dict[str, Any]]]:
     heard: list[dict[str, Any]] = []
     with app.connection_for_read() as connection, redis.Redis.from_url(url) as client:
         receiver: Any = app.events.Receiver(connection, handlers={"*": heard.append})
-        before = client.pubsub_numpat()
+        before = listeners(client)
         thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
         thread.start()
-        eventually(lambda: client.pubsub_numpat() > before)
         try:
+            eventually(lambda: listeners(client) > before)
             yield heard
         finally:
             receiver.should_stop = True

@@ -22,8 +22,9 @@ from app.store import tasks
 from tests.recorder.support import RETENTION, Recording, life, start_recorder
 from tests.support import Process, eventually_async, free_port
 
-TAKEOVER = 5.0
-"""Seconds: what is promised."""
+TAKEOVER = 15.0
+"""Seconds, on a machine that runs other tests as well. What is promised is a third of that, which
+`make chaos` measures."""
 
 
 class Cable:
