@@ -19,7 +19,7 @@ ID_LIMIT = 255
 NAME_LIMIT = 512
 """Characters of a name of a task, worker or queue; a dotted path of modules is far shorter."""
 NAMES = 4096
-"""Names that are remembered: 2 MiB at most, when all of them are made up and long."""
+"""Names that are remembered: 8 MiB at most, when all of them are made up, long and not Latin."""
 REPR_LIMIT = 8192
 """Characters of a repr: Celery itself shortens to 1,024 unless it was told otherwise."""
 EXCEPTION_LIMIT = 8192

@@ -18,6 +18,8 @@ from tests.support import eventually
 
 OUTAGE = 30.0
 """Seconds for which Redis is paused: longer than every timeout of ours."""
+TAKEOVER = 5.0
+"""Seconds after which another recorder is active: what is promised."""
 PAUSED = 10.0
 """Seconds for which a leader is stopped: twice what a takeover may take."""
 NOISE = 1_000_000
@@ -74,6 +76,7 @@ def recorder_killed(scene: Scene) -> None:
         scene.stack.wait_for_leader(pid, live=False)
         scene.measure("takeover", time.monotonic() - began)
     scene.stack.wait_for_leader()
+    scene.holds("takeover", TAKEOVER)
 
 
 @fault()
@@ -100,6 +103,7 @@ def leader_paused(scene: Scene) -> None:
             time.sleep(max(0.0, PAUSED - (time.monotonic() - began)))
         scene.stack.wait_for_leader()
         scene.work()
+    scene.holds("takeover", TAKEOVER)
 
 
 def _leader_without_a_guard(scene: Scene) -> int:

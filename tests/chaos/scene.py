@@ -38,5 +38,10 @@ class Scene:
         """Keeps the longest time that was taken by something."""
         self.measured[name] = round(max(seconds, self.measured.get(name, 0.0)), 2)
 
+    def holds(self, name: str, seconds: float) -> None:
+        """Fails if something took longer than is promised; the short form shares its machine."""
+        taken = self.measured.get(name, 0.0)
+        assert self.short or taken <= seconds, f"{name} took {taken:g} s; {seconds:g} s is promised"
+
     def _runs(self) -> int:
         return self.stack.log.read_bytes().count(b"\n")

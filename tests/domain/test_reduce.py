@@ -1,6 +1,6 @@
 """The table of cases: what is believed of a task after events in every order that was seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import permutations
 
 import pytest
@@ -333,6 +333,19 @@ def test_a_new_attempt_starts_clean_and_keeps_the_story() -> None:
     assert (task.exception, task.started_at, task.progress_current) == (None, None, None)
     assert [step.attempt for step in task.transitions] == [0, 0, 0, 0, 1]
     assert task.transitions[3].note == "Boom()"
+
+
+def test_a_task_that_begins_with_its_sending_is_what_its_sending_makes_of_any_task() -> None:
+    said = {
+        field.name: 1_000.0 + place if "float" in str(field.type) else f"{field.name}-{place}"
+        for place, field in enumerate(fields(TaskSent))
+    }
+    event = TaskSent(**(said | {"retries": 0, "priority": 3}))  # type: ignore[arg-type]
+    begun = begin(event)
+    task = Task(id=begun.id, seq=begun.seq)
+    reduce(task, event)
+    assert begun == task
+    assert begun.chord_id == said["chord_id"]
 
 
 def test_waiting_is_counted_from_the_eta_where_there_is_one() -> None:

@@ -24,7 +24,7 @@ from app.web.streams import Stream, Waiting
 
 TICK = 0.2
 """Seconds between two looks for something new: faster than a person reads, and slow enough
-that 5,000 changes a second cost a browser a tenth of a core."""
+that 5,000 changes a second cost a browser a sixth of a core."""
 REFRESH = 10.0
 """Seconds after which a view is rendered without a change: ages and windows of time move on."""
 VIEW_LIMIT = 1_000
