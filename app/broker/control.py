@@ -10,7 +10,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 
@@ -31,6 +31,10 @@ READ_AT_ONCE = 500
 LATE_REPLY_SECONDS = 10
 """How long the reply list outlives a question that some worker left unanswered: an answer that
 was on its way then falls into a list that expires, and not into one that stays for ever."""
+CLEAN_UP_SECONDS = 1.0
+"""For taking the names of a question away again, whatever becomes of whoever asked; with a Redis
+that does not answer they stay until they are swept up."""
+CANCEL_AGAIN_SECONDS = 0.1
 REPLY_GRACE = 60.0
 """Seconds past its end after which a question that is still bound was left by a killed process."""
 REPLY_PREFIX = "umbel-ask"
@@ -173,8 +177,7 @@ class _Question:
             complete = await self._collect(answers, wanted)
             return answers, complete
         finally:
-            # Shielded: whoever asked may have gone away, the names must go all the same.
-            await asyncio.shield(self._clean_up(complete))
+            await _finish(self._clean_up(complete), CLEAN_UP_SECONDS)
 
     async def _collect(self, answers: dict[str, Json], wanted: int) -> bool:
         deadline = time.monotonic() + self._timeout
@@ -204,6 +207,25 @@ class _Question:
                 pipe.lpush(self._list, b"")
                 pipe.expire(self._list, LATE_REPLY_SECONDS)
             await pipe.execute()
+
+
+async def _finish(work: Coroutine[None, None, None], patience: float) -> None:
+    """Has it done also for a caller that is cancelled, who hears of that after it.
+
+    The caller closes the connection next: work that went on by itself would open another one.
+    """
+    working = asyncio.create_task(work)
+    deadline = time.monotonic() + patience
+    cancelled: asyncio.CancelledError | None = None
+    while not working.done():
+        if time.monotonic() >= deadline:
+            working.cancel()
+        try:
+            await asyncio.wait((working,), timeout=CANCEL_AGAIN_SECONDS)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def reply_keys(transport: Transport, route: str) -> tuple[str, bytes, str]:

@@ -126,3 +126,8 @@ def producer(url: str, **conf: object) -> Celery:
     application = Celery("stock", broker=url, set_as_current=False)
     application.conf.update(task_send_sent_event=True, **conf)
     return application
+
+
+async def clock_is_past(moment: float) -> None:
+    """Waits until it is, in seconds since the epoch."""
+    await asyncio.sleep(max(0.0, moment - time.time()))
