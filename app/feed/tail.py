@@ -41,6 +41,9 @@ READ_COUNT = 1_000
 """Entries read at once: a tick of the recorder in a storm."""
 BLOCK_SECONDS = 1.0
 """Longest wait of one read; after it we look if the feed is still the one that we follow."""
+LOOK_SECONDS = 1.0
+"""Between two looks at the status of the recorder and at the replicas; a status that says something
+new is looked at when its change arrives."""
 RECONNECT_SECONDS = 0.1
 REPLAY_PAGE = 500
 """Changes read from Redis at once for one stream that resumes: about half a megabyte."""
@@ -85,6 +88,7 @@ class Tail:
         self._bytes = 0
         self._positions: dict[str, int] = {}
         self._grown = asyncio.Event()
+        self._status_told = asyncio.Event()
         self.position = 0
         self.head: str | None = None
         self.connected = False
@@ -194,6 +198,8 @@ class Tail:
             if change.id:
                 self.head = change.id
                 self._positions[change.id] = self.position
+            if change.kind == "stats":
+                self._status_told.set()
         if self._bytes > self._ring_bytes or len(self._ring) > self._ring_count:
             self._drop_oldest()
         self._wake()
@@ -221,8 +227,10 @@ class Tail:
         self.connected, self.reason = connected, reason
 
     async def _watch_others(self) -> None:
+        """Looks each second, and when the recorder says that something is different with it."""
         while True:
             end_if_cancelled()
+            self._status_told.clear()
             try:
                 async with feed_errors():
                     self.recorder = await read_status(self._redis)
@@ -235,4 +243,6 @@ class Tail:
                 self.replicas = tuple(await read_replicas(self._redis))
             except FeedUnavailable:
                 self.replicas = None
-            await asyncio.sleep(BLOCK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._status_told.wait()

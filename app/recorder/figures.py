@@ -1,5 +1,6 @@
-"""What the recorder counts of itself, and says each second."""
+"""What the recorder counts of itself, and says each second, or as soon as it hears or is deaf."""
 
+import asyncio
 import os
 import socket
 import time
@@ -12,13 +13,18 @@ RATE_SECONDS = 10
 
 
 class Figures:
-    """Counts since this recorder began, and whether it hears now."""
+    """Counts since this recorder began, and whether it hears now.
+
+    `turned` is set when it begins to hear, or ceases to: nobody should have to wait a second for
+    that.
+    """
 
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.started_at = time.time()
         self.subscribed = False
         self.subscribed_at = 0.0
+        self.turned = asyncio.Event()
         self._deaf_because = "not connected yet"
         self.events = 0
         self.changes = 0
@@ -44,13 +50,16 @@ class Figures:
     def hears(self) -> None:
         """From now on all events are heard."""
         self.subscribed, self.subscribed_at = True, time.time()
+        self.turned.set()
 
     def deaf(self, reason: str) -> None:
         """Events go unheard."""
+        if self.subscribed:
+            self.turned.set()
         self.subscribed, self._deaf_because = False, reason
 
     def status(self, backlog: int, store_failing: str, stream_failing: str = "") -> RecorderStatus:
-        """The figures now; to be asked once a second, for the rate's sake."""
+        """The figures now; to be asked about once a second, for the rate's sake."""
         now = time.time()
         deaf = stream_failing if self.subscribed else self._deaf_because
         live = self.subscribed and not deaf and not store_failing

@@ -237,6 +237,7 @@ class Session:
     async def _say_status(self) -> None:
         said: tuple[object, ...] = ()
         while True:
+            self._figures.turned.clear()
             status = self._status()
             with suppress(FeedUnavailable):
                 async with feed_errors():
@@ -245,7 +246,9 @@ class Session:
                 said = news(status)
                 self._pipeline.say(encode_status(status))
             self._pipeline.wake()
-            await asyncio.sleep(STATUS_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STATUS_SECONDS):
+                    await self._figures.turned.wait()
 
     def _status(self) -> RecorderStatus:
         now, figures = time.time(), self._figures

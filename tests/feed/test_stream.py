@@ -287,6 +287,21 @@ async def test_the_recorders_status_is_read_as_it_was_written(redis: Redis) -> N
     assert await last_heard(redis) == 5.5
 
 
+async def test_a_status_is_looked_at_when_its_change_arrives(
+    redis: Redis, redis_url: str, feed: Feed
+) -> None:
+    with patch("app.feed.tail.LOOK_SECONDS", 3600.0):
+        async with tailing(redis_url) as tail:
+            status = RecorderStatus(recorder="r", at=1.0, started_at=0.5, live=True, since=0.7)
+            await write_status(redis, status, listening=True)
+            await feed.announce(changes(feed, 1))
+
+            async def known() -> bool:
+                return tail.recorder == status
+
+            await eventually_async(known)
+
+
 def test_changes_are_unpacked_as_they_were_packed() -> None:
     some = [Change("1-0", "task", b'{"a":1}'), reset("1-1", "a gap")]
     assert unpack_changes(pack_changes(some)) == some

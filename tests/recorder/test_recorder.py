@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -46,6 +47,13 @@ async def test_what_real_workers_said_ends_in_the_true_states(
     added = await recording.task(ids["succeeds"])
     assert added is not None
     assert (added.name, added.result, added.queue) == ("stock.add", "5", "celery")
+
+
+async def test_a_recorder_says_at_once_that_it_listens(redis_url: str, tmp_path: Path) -> None:
+    recording = Recording(Transport.from_options(redis_url), tmp_path)
+    with patch("app.recorder.session.STATUS_SECONDS", 3600.0):
+        await recording.start()
+        await recording.stop()
 
 
 async def test_what_is_announced_last_is_what_is_kept(recording: Recording) -> None:
