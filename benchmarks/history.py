@@ -4,6 +4,7 @@
 """
 
 import argparse
+import atexit
 import fcntl
 import hashlib
 import json
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from app.store.database import Database
 from app.store.migrations import HEAD
@@ -26,6 +29,9 @@ TASKS = 10_000_000
 SETTINGS = {"shared_buffers": "1GB", "fsync": "on"}
 """A quarter of a small server's memory, where the default is 128 MiB; and real commits."""
 _FILLED = "filled.json"
+_COPY = "copy"
+_copy: dict[tuple[str, int], Path] = {}
+"""The one copy of this process, by its database and size."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,42 @@ def kept(database: str, tasks: int = 0) -> Iterator[History]:
 
 
 @contextmanager
-def copied(database: str, tasks: int = 0) -> Iterator[History]:
-    """A copy, for whoever changes it; removed at the end."""
-    into = place() / f"copy-{os.getpid()}-{time.monotonic_ns()}"
+def copied(database: str, tasks: int = 0, *, spent: bool = False) -> Iterator[History]:
+    """A copy, for whoever changes it. The benchmarks of one run that ask for the same store one
+    after the other share a copy, for a full one takes minutes; unless it is `spent` afterwards.
+
+    It is removed at the end of the run, and before another is made: two may not fit on the disk.
+    """
+    key = database, tasks or size()
+    if key not in _copy:
+        remove_copies()
+        _copy[key] = _copied(*key)
     try:
-        with ExitStack() as stack:
-            folder = _ensure(database, tasks or size(), stack)
-            shutil.copytree(folder, into, copy_function=_copy_with_owner)
-            _own_folders(folder, into)
-        with _opened(into, database) as found:
+        with _opened(_copy[key], database) as found:
             yield found
     finally:
-        shutil.rmtree(into, ignore_errors=True)
+        if spent:
+            remove_copies()
+
+
+def remove_copies() -> None:
+    """Those of this process, and those of processes that were killed."""
+    _copy.clear()
+    for folder in place().glob(f"{_COPY}-*"):
+        owner = int(folder.name.split("-")[1])
+        if owner == os.getpid() or not psutil.pid_exists(owner):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+atexit.register(remove_copies)
+
+
+def databases() -> tuple[str, ...]:
+    """Those that the benchmarks are about: both, or the one that BENCH_DATABASE names."""
+    wanted = os.environ.get("BENCH_DATABASE", "")
+    if wanted and wanted not in DATABASES:
+        raise SystemExit(f"BENCH_DATABASE is one of {', '.join(DATABASES)}, not {wanted}.")
+    return (wanted,) if wanted else DATABASES
 
 
 def size() -> int:
@@ -91,6 +121,23 @@ def _ensure(database: str, tasks: int, stack: ExitStack) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         _fill(folder, database, tasks)
     return folder
+
+
+def _copied(database: str, tasks: int) -> Path:
+    into = place() / f"{_COPY}-{os.getpid()}-{time.monotonic_ns()}"
+    with ExitStack() as stack:
+        folder = _ensure(database, tasks, stack)
+        began = time.monotonic()
+        shutil.copytree(folder, into, copy_function=_copy_with_owner)
+        _own_folders(folder, into)
+        size = bytes_in(into) / 2**30
+        print(f"  copied {size:.1f} GiB in {time.monotonic() - began:.0f} s", flush=True)
+    return into
+
+
+def bytes_in(folder: Path) -> int:
+    """Of all files below it."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _digest() -> str:
@@ -154,8 +201,7 @@ def main() -> None:
     parser.add_argument("--database", choices=(SQLITE, POSTGRESQL), default=SQLITE)
     given = parser.parse_args()
     with kept(given.database, given.tasks) as found:
-        bytes_ = sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())
-        print(f"{found.tasks:,} tasks, {bytes_ / 2**30:.1f} GiB: {found.folder}")
+        print(f"{found.tasks:,} tasks, {bytes_in(found.folder) / 2**30:.1f} GiB: {found.folder}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Every list, search, count and page, of millions of tasks, while events come in."""
+"""Every list, search, count and page, of millions of tasks, while events come in.
+
+`BENCH_TASKS` says of how many (10,000,000), `BENCH_DATABASE` of which database alone. Run with
+`retention` and `start` in one command it shares their copy of the store.
+"""
 
 import asyncio
 import os
@@ -23,7 +27,7 @@ WARM = 5
 """Times that each is asked again after the first."""
 SETTLE_SECONDS = 5.0
 AT_MOST = {history.SQLITE: 300.0, history.POSTGRESQL: 150.0}
-"""Milliseconds."""
+"""Milliseconds; the aim is half of them."""
 CAP = 10_000
 """Tasks that Flower keeps unless told otherwise."""
 DROP = Path("/proc/sys/vm/drop_caches")
@@ -102,23 +106,21 @@ def asked(store: History, task_id: str, far: str) -> dict[str, list[str]]:
 
 
 async def run(folder: Path, rounds: int) -> Result:
-    """Each database once a round: all is asked cold, then warm; Flower at its cap beside them."""
+    """Each round of a database asks all cold, then warm; then the same of Flower at its cap."""
     messages = await storm.record(folder)
     cold: dict[str, list[Taken]] = defaultdict(list)
     warm: dict[str, list[Taken]] = defaultdict(list)
     flower: list[Taken] = []
-    for number in range(rounds):
-        for database in history.DATABASES:
-            inside = folder / f"{database}-{number}"
-            inside.mkdir()
+    for database in history.databases():
+        for number in range(rounds):
             with history.copied(database) as store:
+                inside = _made(folder / f"{database}-{number}")
                 first, again = await _measured(inside, store, messages)
             cold[database].append(first)
             warm[database].append(again)
             _say(database, first, again)
-        beside = folder / f"flower-{number}"
-        beside.mkdir()
-        flower.append(await _flower(beside, messages))
+    for number in range(rounds):
+        flower.append(await _flower(_made(folder / f"flower-{number}"), messages))
     how = "the page cache dropped before each" if _can_drop() else "the page cache left as it was"
     return Result(
         "Lists, searches and counts of millions of tasks",
@@ -130,6 +132,11 @@ async def run(folder: Path, rounds: int) -> Result:
         [*_targets(cold, "cold"), *_targets(warm, "warm")],
         {"flower": "2.2.0"},
     )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 async def _measured(folder: Path, store: History, messages: list[Message]) -> tuple[Taken, Taken]:
@@ -247,7 +254,8 @@ def _targets(runs: dict[str, list[Taken]], how: str) -> list[Target]:
     for database, rounds in runs.items():
         worst = max(statistics.median([_p95(each[kind]) for each in rounds]) for kind in rounds[0])
         what = f"{database}, {how}: p95 of the slowest kind"
-        found.append(Target(what, worst, "ms", at_most=AT_MOST[database]))
+        most = AT_MOST[database]
+        found.append(Target(what, worst, "ms", at_most=most, aim=most / 2))
     return found
 
 

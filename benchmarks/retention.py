@@ -1,6 +1,7 @@
 """How long readers and the recorder wait while a day of old tasks is deleted beside them.
 
-`BENCH_DELETED` says how many tasks (1,000,000), `BENCH_TASKS` of how many (10,000,000).
+`BENCH_DELETED` says how many tasks (1,000,000), `BENCH_TASKS` of how many (10,000,000),
+`BENCH_DATABASE` of which database alone.
 """
 
 import asyncio
@@ -42,8 +43,8 @@ ASKED = (
     f"/tasks?limit=50&q={believable.UNCOMMON}",
     "/tasks?limit=50&sort=created",
 )
-AIM = 20.0
-"""Milliseconds that anybody waits longer."""
+MUST, AIM = 100.0, 20.0
+"""Milliseconds that the longest wait of anybody is longer."""
 
 
 @dataclass
@@ -66,14 +67,14 @@ class Deletion:
 
 
 async def run(folder: Path, rounds: int) -> Result:
-    """Each database once a round."""
+    """Each database as often as there are rounds, each time on a new copy."""
     messages = await storm.record(folder)
-    found: dict[str, list[Deletion]] = {name: [] for name in history.DATABASES}
-    for number in range(rounds):
-        for database, deletions in found.items():
+    found: dict[str, list[Deletion]] = {name: [] for name in history.databases()}
+    for database, deletions in found.items():
+        for number in range(rounds):
             inside = folder / f"{database}-{number}"
             inside.mkdir()
-            with history.copied(database) as store:
+            with history.copied(database, spent=True) as store:
                 deletions.append(await _delete(inside, store, messages))
             _say(database, deletions[-1])
     return Result(
@@ -203,21 +204,19 @@ def _figures(database: str, runs: list[Deletion]) -> list[Figure]:
 
 
 def _targets(database: str, runs: list[Deletion]) -> list[Target]:
-    readers = [_high(run.meanwhile.answers) - _high(run.before.answers) for run in runs]
-    recorder = [max(run.meanwhile.ticks) - max(run.before.ticks) for run in runs]
+    longer = {
+        "readers": [max(run.meanwhile.answers) - max(run.before.answers) for run in runs],
+        "the recorder": [max(run.meanwhile.ticks) - max(run.before.ticks) for run in runs],
+    }
     return [
         Target(
-            f"{database}: readers wait longer (p99)",
-            statistics.median(readers),
+            f"{database}: the longest wait of {who} is longer by",
+            statistics.median(values),
             "ms",
-            at_most=AIM,
-        ),
-        Target(
-            f"{database}: the recorder's longest wait is longer by",
-            statistics.median(recorder),
-            "ms",
-            at_most=AIM,
-        ),
+            at_most=MUST,
+            aim=AIM,
+        )
+        for who, values in longer.items()
     ]
 
 

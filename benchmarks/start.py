@@ -23,7 +23,7 @@ async def run(folder: Path, rounds: int) -> Result:
     """All of them in turns, so that a noisy moment of the machine meets everybody."""
     await events.install_flower()
     found: dict[str, list[float]] = {}
-    for database in history.DATABASES:
+    for database in history.databases():
         with history.copied(database) as store:
             full = {f"umbel serve, {store.tasks:,} tasks in {database}": store.url}
             for number in range(rounds):
