@@ -42,7 +42,7 @@ Workers = Annotated[
     list[str] | None, typer.Option("--worker", help="Only tasks of this worker; repeatable.")
 ]
 Search = Annotated[
-    str | None, typer.Option("--q", metavar="WORDS", help="Only tasks that hold these words.")
+    str | None, typer.Option("--q", metavar="SEARCH", help="Only tasks that this search finds.")
 ]
 
 

@@ -2,6 +2,7 @@
 
 UmbelError
 ├── BadInput               what was asked for can't be done as it stands; nothing was changed
+│   ├── BadSearch          a search that is not understood, and where
 │   ├── UnknownTaskName    no live worker has registered it
 │   ├── TooLarge           a body, a batch or a value over its named limit
 │   └── BadSetting         a setting's value is not allowed
@@ -20,6 +21,7 @@ Each carries one sentence that a person can act on. What it means in HTTP is sai
 `app.web.errors`; what it means for a shell, once, in `app.cli`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -45,6 +47,31 @@ class BadInput(UmbelError):
     def __init__(self, message: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(message)
         self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A place in a search, in characters, and what is wrong with it; `instead` would be right."""
+
+    at: int
+    length: int
+    message: str
+    instead: str | None = None
+
+
+class BadSearch(BadInput):
+    """A search that is not understood. `mistakes` are in the order of the text."""
+
+    title = "The search was not understood"
+
+    def __init__(self, text: str, mistakes: Sequence[Mistake]) -> None:
+        self.text = text
+        self.mistakes = tuple(sorted(mistakes, key=lambda mistake: mistake.at))
+        errors = tuple(
+            FieldError(("query", "q", one.at, one.at + one.length), one.message)
+            for one in self.mistakes
+        )
+        super().__init__("Some of the search is not understood.", errors)
 
 
 class UnknownTaskName(BadInput):

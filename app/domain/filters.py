@@ -1,37 +1,44 @@
 """Which tasks: one filter, parsed and printed here alone.
 
 The query string of the tasks page, its fragment, its live stream, the JSON list, the event
-stream and the shell all mean the same by it.
+stream and the shell all mean the same by it. What its parameters can't say, `q` does, by the
+grammar of `app.domain.search`.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
+from math import inf, nextafter
 from urllib.parse import urlencode
 
-from app.domain.errors import BadInput, FieldError
+from app.domain.arguments import Argument
+from app.domain.errors import BadInput, BadSearch, FieldError
+from app.domain.search import Search, Term, parse_search, print_words, words_of
+from app.domain.search_keys import MAX_TEXT, TEXT, read_value, runtime_bound
 from app.domain.tasks import Task, TaskState
+from app.domain.texts import call_text, fold, has_words, outcome_text
+from app.domain.times import parse_time, print_time
+
+__all__ = [
+    "MAX_TEXT",
+    "MAX_VALUES",
+    "MAX_WORDS",
+    "Sort",
+    "TaskFilter",
+    "filter_of",
+    "parse_filter",
+    "parse_sort",
+    "parse_time",
+    "print_time",
+    "read_search",
+]
 
 MAX_VALUES = 50
 """Values of one repeated filter; more is a script that should filter for itself."""
-MAX_TEXT = 500
-"""Characters of one filter value or of the search text; names and ids are shorter."""
 MAX_WORDS = 12
 """Words of a search; each is a look-up in the text index."""
-
-SEARCHED_LENGTH = 1_000
-"""Characters of each field that a search looks through; every one more is indexed work."""
-ID_WORD_LENGTH = 4
-"""Characters that a word needs to find UUIDs that begin with it; shorter ones fit too many."""
-
-_AGO = re.compile(r"^(\d{1,6})\s*([smhdw])$")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_WORD = re.compile(r'"([^"]*)"|(\S+)')
-_HEX = "[0-9a-fA-F]"
-_is_uuid = re.compile("-".join(f"{_HEX}{{{length}}}" for length in (8, 4, 4, 4, 12))).fullmatch
-_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
+PARAMETERS = ("state", "name", "queue", "worker", "since", "until")
+"""Query parameters that say the same as the keys of a search; `q` has the search itself."""
 
 
 class Sort(StrEnum):
@@ -45,9 +52,11 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Tasks that match any value of each field given, and every word of the search text.
+    """Tasks that match any value of each field given, every word of the search text, and nothing
+    of what is left out (`no_names`, `no_text` and so on).
 
-    `since` and `until` bound the first moment known of the task, in seconds since the epoch.
+    `since` and `until` bound the first moment known of the task, in seconds since the epoch;
+    `least_runtime` (included) and `most_runtime` (not included) how long it ran, in seconds.
     A name, queue or worker that ends with `*` matches by what it begins with.
     """
 
@@ -55,15 +64,26 @@ class TaskFilter:
     names: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
+    no_names: tuple[str, ...] = ()
+    no_queues: tuple[str, ...] = ()
+    no_workers: tuple[str, ...] = ()
     text: str = ""
+    no_text: str = ""
+    arguments: tuple[Argument, ...] = ()
     since: float | None = None
     until: float | None = None
+    least_runtime: float | None = None
+    most_runtime: float | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
         """The search text word by word, folded; what stands in double quotes stays together."""
-        found = (" ".join((quoted or plain).split()) for quoted, plain in _WORD.findall(self.text))
-        return tuple(fold(word) for word in found if word)[:MAX_WORDS]
+        return _folded(self.text)
+
+    @property
+    def no_words(self) -> tuple[str, ...]:
+        """The words that are left out, folded."""
+        return _folded(self.no_text)
 
     def __bool__(self) -> bool:
         return self != TaskFilter()
@@ -74,8 +94,8 @@ class TaskFilter:
         found += [("name", name) for name in self.names]
         found += [("queue", queue) for queue in self.queues]
         found += [("worker", worker) for worker in self.workers]
-        if self.text:
-            found.append(("q", self.text))
+        if search := self._beside():
+            found.append(("q", str(search)))
         if self.since is not None:
             found.append(("since", print_time(self.since)))
         if self.until is not None:
@@ -95,34 +115,102 @@ class TaskFilter:
             and _any_match(self.workers, task.worker)
             and (self.since is None or task.seen_at >= self.since)
             and (self.until is None or task.seen_at < self.until)
-            and (not self.text or _has_words(task, self.words))
+            and self._took_as_long(task.runtime)
+            and not (self.no_names and _any_match(self.no_names, task.name))
+            and not (self.no_queues and _any_match(self.no_queues, task.queue))
+            and not (self.no_workers and _any_match(self.no_workers, task.worker))
+            and (not (self.text or self.no_text or self.arguments) or self._says(task))
         )
 
+    def _took_as_long(self, runtime: float | None) -> bool:
+        if self.least_runtime is None and self.most_runtime is None:
+            return True
+        if runtime is None or runtime < (self.least_runtime or 0.0):
+            return False
+        return self.most_runtime is None or runtime < self.most_runtime
 
-def parse_filter(pairs: Iterable[tuple[str, str]], now: float) -> TaskFilter:
-    """The filter that query parameters ask for; parameters of other names are left alone.
+    def _says(self, task: Task) -> bool:
+        fields = task.args, task.args_repr, task.kwargs, task.kwargs_repr
+        call = call_text(task.id, task.name, *fields)
+        outcome = outcome_text(task.result, task.result_repr, task.exception)
+        return (
+            has_words(self.words, task.id, call, outcome)
+            and not any(has_words((word,), task.id, call, outcome) for word in self.no_words)
+            and all(argument.takes(call, fields) for argument in self.arguments)
+        )
 
-    `since` and `until` take RFC 3339, seconds since the epoch, or an age such as `2h`
-    (counted back from `now`). Raises BadInput, naming each parameter that is wrong.
+    def _beside(self) -> Search:
+        """What no parameter says."""
+        terms = [
+            Term("name", self.no_names, True),
+            Term("queue", self.no_queues, True),
+            Term("worker", self.no_workers, True),
+            Term(TEXT, words_of(self.text)),
+            Term(TEXT, words_of(self.no_text), True),
+        ]
+        for one in self.arguments:
+            terms.append(Term("args." + ".".join(one.path), one.values, one.negated))
+        if self.least_runtime is not None:
+            terms.append(Term("runtime", (f">={self.least_runtime!r}s",)))
+        if self.most_runtime is not None:
+            terms.append(Term("runtime", (f"<{self.most_runtime!r}s",)))
+        return Search.of(terms)
+
+
+def filter_of(search: Search, now: float) -> TaskFilter:
+    """What a search asks for at that moment: its ages are counted back from it."""
+    since = [parse_time(value, now) for value in search.values("since")]
+    until = [parse_time(value, now) for value in search.values("until")]
+    least, most = _runtimes(search.values("runtime"))
+    return TaskFilter(
+        states=_states(search),
+        names=search.values("name"),
+        queues=search.values("queue"),
+        workers=search.values("worker"),
+        no_names=search.values("name", negated=True),
+        no_queues=search.values("queue", negated=True),
+        no_workers=search.values("worker", negated=True),
+        text=print_words(search.values(TEXT)),
+        no_text=print_words(search.values(TEXT, negated=True)),
+        arguments=tuple(
+            Argument(tuple(term.key.split(".")[1:]), term.values, term.negated)
+            for term in search.terms
+            if term.key.startswith("args.")
+        ),
+        since=max(since, default=None),
+        until=min(until, default=None),
+        least_runtime=least,
+        most_runtime=most,
+    )
+
+
+def read_search(pairs: Iterable[tuple[str, str]]) -> Search:
+    """The search that query parameters ask for, `q` and the others together; parameters of other
+    names are left alone.
+
+    `since` and `until` take RFC 3339, seconds since the epoch, or an age such as `2h`. Raises
+    BadInput, naming each parameter that is wrong, and BadSearch where only `q` is.
     """
     values: dict[str, list[str]] = {}
     for key, value in pairs:
         if value != "":
             values.setdefault(key, []).append(value)
     errors: list[FieldError] = []
-    states = _states(values.get("state", ()), errors)
-    found = TaskFilter(
-        states=states,
-        names=_texts("name", values, errors),
-        queues=_texts("queue", values, errors),
-        workers=_texts("worker", values, errors),
-        text=_text(values, errors),
-        since=_time("since", values, now, errors),
-        until=_time("until", values, now, errors),
-    )
+    terms = [Term(key, _values(key, values, errors)) for key in PARAMETERS]
+    try:
+        terms += parse_search(" ".join(values.get("q", ()))).terms
+    except BadSearch as wrong:
+        if not errors:
+            raise
+        errors += wrong.errors
     if errors:
         raise BadInput("Some of the filters are not understood.", tuple(errors))
-    return found
+    return Search.of(terms)
+
+
+def parse_filter(pairs: Iterable[tuple[str, str]], now: float) -> TaskFilter:
+    """The filter that query parameters ask for, at that moment. Raises as `read_search` does."""
+    return filter_of(read_search(pairs), now)
 
 
 def parse_sort(value: str | None) -> Sort:
@@ -137,25 +225,8 @@ def parse_sort(value: str | None) -> Sort:
         raise BadInput("That order is not known.", (error,)) from None
 
 
-def parse_time(value: str, now: float) -> float:
-    """RFC 3339, seconds since the epoch, or an age such as `15m`. Raises ValueError."""
-    if ago := _AGO.match(value.strip()):
-        return now - int(ago[1]) * _SECONDS[ago[2]]
-    try:
-        seconds = float(value)
-    except ValueError:
-        # A "+" of a time zone arrives as a space where somebody did not encode it.
-        moment = datetime.fromisoformat(value.strip().replace(" ", "+"))
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= seconds < 32_503_680_000:
-        raise ValueError("before 1970 or after the year 3000")
-    return seconds
-
-
-def print_time(seconds: float) -> str:
-    """RFC 3339 in UTC with microseconds: `2026-11-22T18:00:00.000000Z`."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _folded(text: str) -> tuple[str, ...]:
+    return tuple(fold(" ".join(word.split())) for word in words_of(text))[:MAX_WORDS]
 
 
 def _any_match(patterns: Sequence[str], value: str | None) -> bool:
@@ -169,99 +240,38 @@ def _any_match(patterns: Sequence[str], value: str | None) -> bool:
     )
 
 
-def _has_words(task: Task, words: Sequence[str]) -> bool:
-    call = call_text(task.id, task.name, task.args, task.args_repr, task.kwargs, task.kwargs_repr)
-    outcome = outcome_text(task.result, task.result_repr, task.exception)
-    return has_words(words, task.id, call, outcome)
+def _states(search: Search) -> tuple[TaskState, ...]:
+    asked = search.values("state")
+    left_out = search.values("state", negated=True)
+    if left_out and not asked:
+        asked = tuple(state.value.lower() for state in TaskState)
+    return tuple(TaskState(value.upper()) for value in asked if value not in left_out)
 
 
-def has_words(words: Iterable[str], task_id: str, call: str, outcome: str) -> bool:
-    """Whether each word stands somewhere in the texts, or begins the id."""
-    return all(word in call or word in outcome or begins_id(word, task_id) for word in words)
+def _runtimes(bounds: Iterable[str]) -> tuple[float | None, float | None]:
+    """The least, included, and the most, not included: of several the narrowest."""
+    least: list[float] = []
+    most: list[float] = []
+    for bound in bounds:
+        sign, seconds = runtime_bound(bound)
+        exactly = seconds if sign in (">=", "<") else nextafter(seconds, inf)
+        (least if sign[0] == ">" else most).append(exactly)
+    return max(least, default=None), min(most, default=None)
 
 
-def begins_id(word: str, task_id: str) -> bool:
-    """Whether a folded word is long enough to be the beginning of an id, and is of this one."""
-    return len(word) >= ID_WORD_LENGTH and task_id.lower().startswith(word)
-
-
-def call_text(
-    task_id: str,
-    name: str | None,
-    args: str | None,
-    args_repr: str | None,
-    kwargs: str | None,
-    kwargs_repr: str | None,
-) -> str:
-    """What a search looks through of a task's call, folded, a field a line.
-
-    An id that is a UUID is left out: it is found by its beginning, and its random digits would
-    be most of the text index.
-    """
-    shown_id = None if _is_uuid(task_id) else task_id
-    return _searched(shown_id, name, args or args_repr, kwargs or kwargs_repr)
-
-
-def outcome_text(result: str | None, result_repr: str | None, exception: str | None) -> str:
-    """What a search looks through of a task's outcome, folded, a field a line."""
-    return _searched(result or result_repr, exception)
-
-
-def fold(text: str) -> str:
-    """Text as it is compared: no difference of case, and JSON's `\\u6771` as what it stands for."""
-    if "\\u" in text:
-        text = _ESCAPES.sub(_unescape, text)
-    return text.casefold()
-
-
-def _unescape(found: re.Match[str]) -> str:
-    units = bytes.fromhex(found[0].replace("\\u", ""))
-    return units.decode("utf-16-be", "replace").replace("\0", "\ufffd")
-
-
-def _searched(*fields: str | None) -> str:
-    text = "\n".join([field for field in fields if field])
-    if len(text) > SEARCHED_LENGTH:
-        text = "\n".join([field[:SEARCHED_LENGTH] for field in fields if field])
-    return fold(text)
-
-
-def _states(given: Sequence[str], errors: list[FieldError]) -> tuple[TaskState, ...]:
-    found: list[TaskState] = []
-    for value in (part for text in given for part in text.split(",")):
-        try:
-            found.append(TaskState(value.strip().upper()))
-        except ValueError:
-            allowed = ", ".join(TaskState)
-            errors.append(FieldError(("query", "state"), f"{value!r} is not one of {allowed}"))
-    return tuple(dict.fromkeys(found))
-
-
-def _texts(key: str, values: Mapping[str, list[str]], errors: list[FieldError]) -> tuple[str, ...]:
-    given = tuple(dict.fromkeys(values.get(key, ())))
+def _values(key: str, values: Mapping[str, list[str]], errors: list[FieldError]) -> tuple[str, ...]:
+    given = values.get(key, [])
+    if key == "state":
+        given = [part for value in given for part in value.split(",")]
+    elif key in ("since", "until"):
+        given = given[-1:]
+    given = list(dict.fromkeys(given))
     if len(given) > MAX_VALUES:
         errors.append(FieldError(("query", key), f"{len(given)} values; at most {MAX_VALUES}"))
-    if any(len(value) > MAX_TEXT for value in given):
-        errors.append(FieldError(("query", key), f"at most {MAX_TEXT} characters"))
-    return given
-
-
-def _text(values: Mapping[str, list[str]], errors: list[FieldError]) -> str:
-    text = " ".join(values.get("q", ())).strip()
-    if len(text) > MAX_TEXT:
-        errors.append(FieldError(("query", "q"), f"at most {MAX_TEXT} characters"))
-    return text
-
-
-def _time(
-    key: str, values: Mapping[str, list[str]], now: float, errors: list[FieldError]
-) -> float | None:
-    given = values.get(key)
-    if not given:
-        return None
-    try:
-        return parse_time(given[-1], now)
-    except (ValueError, OverflowError):
-        allowed = "a time such as 2026-11-22T18:00:00Z, or an age such as 15m, 2h, 7d"
-        errors.append(FieldError(("query", key), f"{given[-1]!r} is not {allowed}"))
-        return None
+    found: list[str] = []
+    for value in given:
+        try:
+            found += read_value(key, value, False)[1]
+        except ValueError as refused:
+            errors.append(FieldError(("query", key), refused.args[0].sentence))
+    return tuple(found)

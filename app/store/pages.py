@@ -10,11 +10,13 @@ from sqlalchemy import Connection, Select, select
 from app.domain.errors import BadInput, FieldError
 from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import Task
+from app.store.arguments import compared_rows
 from app.store.cursors import Place, parse_cursor, print_cursor
 from app.store.database import Database
+from app.store.runtimes import few_ran
 from app.store.schema import tasks
 from app.store.selects import PLACES, SUMMARIES, read_summaries
-from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, nth, those
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, nth
 
 MAX_PAGE = 500
 """Tasks of one page; a script that wants more follows the cursor."""
@@ -72,7 +74,10 @@ def page(
         if narrowed.empty:
             return Page([], None)
         bounds = narrowed.bounds if start is None else narrowed.bounds.after(start)
-        few = _sorted(connection, narrowed, bounds, limit + 1) if bounds.by_runtime else None
+        if bounds.by_runtime:
+            few = _sorted(connection, narrowed, bounds, limit + 1)
+        else:
+            few = few_ran(connection, narrowed, bounds, limit + 1)
         if few is not None:
             found, last = read_summaries(connection, few), None
         else:
@@ -115,6 +120,7 @@ class _Walk:
         self.ended = False
         self._connection = connection
         self._bounds = bounds
+        self._narrowed = narrowed
         if bounds.by_runtime:
             self._way = by_state(narrowed.codes, narrowed.labelled, narrowed.texts)
         else:
@@ -148,15 +154,22 @@ class _Walk:
 
     def _searched(self, rows: Select[Any], limit: int, read: Read[T]) -> Sequence[T]:
         """Of the next rows those whose texts match."""
-        places = self._way.places(self._connection, self._bounds, self._chunk)
-        next_rows = self._connection.execute(places).all()
-        far = next_rows[-1] if len(next_rows) == self._chunk else None
-        bounds = self._bounds
-        self._pass(None if far is None else bounds.place(far))
+        bounds, way = self._bounds, self._way
+        # Where few entries match, as many as one step compares are looked at and no more.
+        end = nth(self._connection, way, bounds, self._entries()) if way.within else None
+        ahead = bounds if end is None else bounds.until(end)
+        next_rows = self._connection.execute(way.places(self._connection, ahead, self._chunk)).all()
+        self._pass(bounds.place(next_rows[-1]) if len(next_rows) == self._chunk else end)
         if not next_rows:
             return []
-        query = rows.where(those(row[-1] for row in next_rows), *self._way.beside)
-        return read(self._connection, query.order_by(*bounds.order(bounds.keys)).limit(limit))
+        found = compared_rows(
+            self._connection, self._narrowed.arguments, rows, next_rows, way.beside
+        )
+        return read(self._connection, found.order_by(*bounds.order(bounds.keys)).limit(limit))
+
+    def _entries(self) -> int:
+        """How many entries one step looks at for its rows."""
+        return max(ENTRIES[-1] * self._chunk // ROWS[-1], self._chunk)
 
     def _pass(self, far: Place | None) -> None:
         if far is None:
@@ -203,6 +216,6 @@ def _rows_sorted(
         found = connection.execute(way.places(connection, moments, ROWS_SORTED + 1)).all()
         if len(found) <= ROWS_SORTED:
             given = (*narrowed.conditions, *sorting.conditions())
-            query = SUMMARIES.where(those(row[-1] for row in found), *given)
+            query = compared_rows(connection, narrowed.arguments, SUMMARIES, found, given)
             return query.order_by(*sorting.order(sorting.keys)).limit(limit)
     return None

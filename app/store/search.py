@@ -1,4 +1,4 @@
-"""Text search: which tasks have every word, as `app.domain.filters` says for a task at hand.
+"""Text search: which tasks have every word, as `app.domain.texts` says for a task at hand.
 
 Either database has an index of trigrams, which finds any part of three characters or more. A
 search looks up the longest of its words there, in order of time, and compares each task found
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, select, text
 
-from app.domain.filters import ID_WORD_LENGTH, call_text, outcome_text
+from app.domain.texts import ID_WORD_LENGTH, call_text, outcome_text
 from app.store import search_postgres, search_sqlite
 from app.store.bulk import is_postgres
 
@@ -89,6 +89,16 @@ def matches(connection: Connection, words: Sequence[str]) -> ColumnElement[bool]
     """Condition on a row that is joined with `names`: every word is in it."""
     own = search_postgres if is_postgres(connection) else search_sqlite
     return text(own.MATCHES).bindparams(words="\n".join(words))  # type: ignore[return-value]
+
+
+def lacks(connection: Connection, words: Sequence[str]) -> list[ColumnElement[bool]]:
+    """Conditions on a row that is joined with `names`: none of the words is in it."""
+    own = search_postgres if is_postgres(connection) else search_sqlite
+    found = []
+    for number, word in enumerate(words):
+        condition = text(f"NOT ({own.MATCHES})".replace(":words", f":lacking{number}"))
+        found.append(condition.bindparams(**{f"lacking{number}": word}))
+    return found  # type: ignore[return-value]
 
 
 def places(

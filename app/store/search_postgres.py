@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, exc, text
 
-from app.domain.filters import ID_WORD_LENGTH
+from app.domain.texts import ID_WORD_LENGTH
 from app.store.bulk import Insert, look_up
 
 INDEX = "task_texts_trigrams"

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.domain.filters import call_text, has_words, outcome_text
+from app.domain.texts import call_text, has_words, outcome_text
 
 GRAM = 3
 """Characters of an indexed piece; SQLite's tokenizer has no other length."""

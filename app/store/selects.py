@@ -18,8 +18,10 @@ JOINED = (
     .outerjoin(_queues, _queues.c.id == tasks.c.queue_id)
     .outerjoin(_workers, _workers.c.id == tasks.c.worker_id)
 )
+NAME = _names.c.value.label("name")
+"""The name of a task, in what is selected from JOINED."""
 _texts = (
-    _names.c.value.label("name"),
+    NAME,
     _queues.c.value.label("queue"),
     _workers.c.value.label("worker"),
 )

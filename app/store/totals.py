@@ -1,15 +1,17 @@
 """How many tasks match a filter: counted where that is cheap, else estimated and so marked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10
 
 from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select
 
 from app.domain.filters import Sort, TaskFilter
+from app.store.arguments import CALLS, taken
 from app.store.database import Database
+from app.store.runtimes import along
 from app.store.schema import BIG, state_counts, tasks
 from app.store.selects import JOINED
-from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, those
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, nth, those
 
 COUNTED = 20_000
 """Entries of an index that are counted one by one: some milliseconds."""
@@ -38,7 +40,9 @@ def total(db: Database, wanted: TaskFilter) -> Total:
         if narrowed.empty:
             return Total(0, True)
         if narrowed.texts:
-            return _of_texts(connection, narrowed)
+            return _of_rows(connection, narrowed)
+        if narrowed.ran:
+            return _of_runtimes(connection, narrowed)
         if narrowed.labelled or narrowed.bounds.limited:
             return _of_entries(connection, narrowed)
         return Total(_known(connection, narrowed.codes), True)
@@ -67,17 +71,38 @@ def _of_entries(connection: Connection, narrowed: Narrowed) -> Total:
     return Total(_about(_sampled(connection, way, span, sparse) * sparse), False)
 
 
-def _of_texts(connection: Connection, narrowed: Narrowed) -> Total:
+def _of_runtimes(connection: Connection, narrowed: Narrowed) -> Total:
+    """Where few ran so long, the index of runtimes knows them; of more, labels or rows do."""
+    ran = replace(narrowed.bounds, by_runtime=True)
+    way = along(narrowed)
+    if _count(connection, way.entries, ran, COUNTED + 1) <= COUNTED:
+        return Total(_count(connection, way, ran, COUNTED), True)
+    covering = [way for way in narrowed.ways if way.covering]
+    if covering:
+        return _of_entries(connection, replace(narrowed, ways=covering))
+    return _of_rows(connection, narrowed)
+
+
+def _of_rows(connection: Connection, narrowed: Narrowed) -> Total:
     bounds = narrowed.bounds
-    way = next((way for way in narrowed.ways if way.word is not None), None)
-    way = way or best(connection, narrowed.ways, bounds)
-    places = connection.execute(way.places(connection, bounds, COMPARED + 1)).all()
+    words = [way for way in narrowed.ways if way.word is not None]
+    way = best(connection, words or narrowed.ways, bounds)
+    end = nth(connection, way, bounds, COUNTED) if way.within else None
+    ahead = bounds if end is None else bounds.until(end)
+    places = connection.execute(way.places(connection, ahead, COMPARED + 1)).all()
     matching = those(row[-1] for row in places[:COMPARED]), *narrowed.conditions
-    query = select(func.count()).select_from(JOINED).where(*matching)
-    found = connection.execute(query).scalar_one()
-    if len(places) <= COMPARED:
+    if narrowed.arguments:
+        called = taken(connection, narrowed.arguments, CALLS.where(*matching))
+        found = len(called)
+    else:
+        query = select(func.count()).select_from(JOINED).where(*matching)
+        found = connection.execute(query).scalar_one()
+    if len(places) > COMPARED:
+        far = places[-1][-1]
+    elif end is not None:
+        far = end.seq
+    else:
         return Total(found, True)
-    far = places[-1][-1]
     span = _span(connection, bounds)
     return Total(_about(found * (span.end - span.first) / max(1, span.end - far)), False)
 

@@ -21,10 +21,12 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     tuple_,
     union_all,
 )
 
+from app.domain.arguments import Argument
 from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import SEQ_SHIFT
 from app.store import search
@@ -38,6 +40,8 @@ BRANCHES = 100
 row by row."""
 PREFIXED = 1_000
 """Labels that a prefix may stand for, to be looked up one by one."""
+WORDS = 4
+"""Words of arguments that are probed in the text index; of more, the first say enough."""
 PROBED = 2_000
 """Entries that are read of each way to learn how far they reach."""
 
@@ -63,6 +67,10 @@ class Bounds:
     by_runtime: bool = False
     past: Place | None = None
     last: Place | None = None
+    least: float | None = None
+    """The shortest runtime, where they are in order of runtimes."""
+    most: float | None = None
+    """The first runtime beyond, where they are in order of runtimes."""
     sorting: bool = False
     """Runtimes are to be sorted, so no index of them is to be read for their order."""
 
@@ -106,6 +114,10 @@ class Bounds:
             found += [tasks.c.seq >= self.first, tasks.c.seq < self.end]
         if self.by_runtime:
             found.append(self._runtime.is_not(None))
+            if self.least is not None:
+                found.append(self._runtime >= self.least)
+            if self.most is not None:
+                found.append(self._runtime < self.most)
         key = tuple_(self._runtime, tasks.c.seq)
         if self.past is not None:
             past = tuple_(self.past.runtime, self.past.seq)
@@ -176,21 +188,24 @@ class Way:
 class Narrowed:
     """A filter as conditions on rows, and the ways to reach them.
 
-    `empty`: none can match. `labelled` and `texts` are what is asked of labels and of texts alone,
-    `codes` the states, none for any.
+    `empty`: none can match. `labelled`, `ran` and `texts` are what is asked of labels, of the
+    runtime and of texts alone, `codes` the states, none for any. `arguments` are compared by
+    `app.store.arguments` with what all conditions let through; where there are any, so are texts.
     """
 
     bounds: Bounds
     codes: tuple[int, ...] = ()
     ways: list[Way] = field(default_factory=list)
     labelled: tuple[Condition, ...] = ()
+    ran: tuple[Condition, ...] = ()
     texts: tuple[Condition, ...] = ()
+    arguments: tuple[Argument, ...] = ()
     empty: bool = False
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """All that is asked of a row but for its place."""
-        return (*self.stated, *self.labelled, *self.texts)
+        return (*self.stated, *self.labelled, *self.ran, *self.texts)
 
     @property
     def stated(self) -> tuple[Condition, ...]:
@@ -218,21 +233,70 @@ def narrow(connection: Connection, wanted: TaskFilter, sort: Sort) -> Narrowed:
             each[kind] = compared(_COLUMNS[kind], numbers)
         else:
             each[kind] = compared(_COLUMNS[kind], _matching(kind, patterns))
-    found.labelled = tuple(each.values())
-    if wanted.words:
-        found.texts = (search.matches(connection, wanted.words),)
+    left_out = _left_out(connection, wanted)
+    found.labelled = (*each.values(), *left_out)
+    found.ran = _ran(wanted)
+    found.texts, found.arguments = _texts(connection, wanted), wanted.arguments
+    beside = (*found.ran, *found.texts)
     for kind, numbers in reached.items():
         if len(numbers) <= BRANCHES:
             branches = tuple((_COLUMNS[kind] == number,) for number in numbers)
             others = tuple(condition for other, condition in each.items() if other != kind)
-            within = (*found.stated, *others)
+            within = (*found.stated, *others, *left_out, *found.ran)
             found.ways.append(Way(branches, within, found.texts, covering=True))
-    if codes or (each and not found.ways):
-        found.ways.append(by_state(codes, found.labelled, found.texts))
-    word = search.to_look_up(connection, wanted.words)
-    if word is not None:
-        found.ways.append(Way(beside=found.conditions, word=word))
-    found.ways = found.ways or [Way(beside=found.texts)]
+    if codes or (found.labelled and not found.ways):
+        found.ways.append(by_state(codes, found.labelled, beside))
+    found.ways += [Way(beside=found.conditions, word=word) for word in _sought(connection, wanted)]
+    found.ways = found.ways or [Way(beside=beside)]
+    return found
+
+
+def _texts(connection: Connection, wanted: TaskFilter) -> tuple[Condition, ...]:
+    words = dict.fromkeys(wanted.words)
+    for argument in wanted.arguments:
+        if not argument.negated:
+            words |= dict.fromkeys(argument.words)
+    found = [search.matches(connection, tuple(words))] if words else []
+    found += search.lacks(connection, wanted.no_words)
+    return (*found, true()) if wanted.arguments else tuple(found)
+
+
+def _sought(connection: Connection, wanted: TaskFilter) -> list[str]:
+    """The words that the text index can be read along: of a search the longest, of arguments
+    each, for a name is in all calls of a task and its value in few."""
+    sets = [wanted.words]
+    for argument in wanted.arguments:
+        if not argument.negated:
+            sets += [(word,) for word in argument.words]
+    found = (search.to_look_up(connection, words) for words in sets[: 1 + WORDS])
+    return [word for word in dict.fromkeys(found) if word is not None]
+
+
+def _ran(wanted: TaskFilter) -> tuple[Condition, ...]:
+    # Compared and never looked up, like labels: which index is read is decided here.
+    runtime = tasks.c.runtime + 0.0
+    found: list[Condition] = []
+    if wanted.least_runtime is not None:
+        found.append(runtime >= wanted.least_runtime)
+    if wanted.most_runtime is not None:
+        found.append(runtime < wanted.most_runtime)
+    return tuple(found)
+
+
+def _left_out(connection: Connection, wanted: TaskFilter) -> list[Condition]:
+    """What is asked of labels that must not be: a task without one passes."""
+    found: list[Condition] = []
+    for kind, patterns in (
+        (Kind.NAME, wanted.no_names),
+        (Kind.QUEUE, wanted.no_queues),
+        (Kind.WORKER, wanted.no_workers),
+    ):
+        numbers = _numbers(connection, kind, patterns) if patterns else []
+        if numbers:
+            several = len(numbers) >= PREFIXED
+            gone = _matching(kind, patterns) if several else numbers
+            column = _COLUMNS[kind]
+            found.append(or_(column.is_(None), (column + 0).not_in(gone)))
     return found
 
 
@@ -240,7 +304,9 @@ def _bounds(wanted: TaskFilter, sort: Sort) -> Bounds:
     first = 0 if wanted.since is None else place_of(wanted.since)
     end = LAST if wanted.until is None else place_of(wanted.until)
     descending = sort in (Sort.NEWEST, Sort.LONGEST)
-    return Bounds(first, end, descending, sort in (Sort.LONGEST, Sort.SHORTEST))
+    by_runtime = sort in (Sort.LONGEST, Sort.SHORTEST)
+    least, most = wanted.least_runtime, wanted.most_runtime
+    return Bounds(first, end, descending, by_runtime, least=least, most=most)
 
 
 def _patterns(wanted: TaskFilter) -> list[tuple[Kind, tuple[str, ...]]]:

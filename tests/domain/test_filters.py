@@ -60,7 +60,7 @@ def test_what_is_not_understood_is_named(query: str, field: str, said: str) -> N
     with pytest.raises(BadInput) as refused:
         asked(query)
 
-    assert refused.value.errors[0].loc == ("query", field)
+    assert refused.value.errors[0].loc[:2] == ("query", field)
     assert said in refused.value.errors[0].msg
 
 

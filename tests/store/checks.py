@@ -2,8 +2,9 @@
 
 from sqlalchemy import text
 
-from app.domain.filters import TaskFilter, call_text, outcome_text
+from app.domain.filters import TaskFilter
 from app.domain.tasks import Task
+from app.domain.texts import call_text, outcome_text
 from app.store.bulk import is_postgres
 from app.store.database import Database
 from app.store.tasks import page

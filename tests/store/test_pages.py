@@ -6,10 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.domain.arguments import Argument
 from app.domain.errors import BadInput
 from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import Task, TaskState
-from app.store import pages
+from app.store import pages, runtimes
 from app.store.cursors import Place, print_cursor
 from app.store.database import Database
 from app.store.tasks import count_newer, page
@@ -37,6 +38,25 @@ filters = st.builds(
     ),
     since=st.none() | st.floats(NOON, NOON + 0.6),
     until=st.none() | st.floats(NOON, NOON + 0.6),
+    no_names=some(st.sampled_from(("shop.mail.*", "shop.stock.reserve", "no")), max_size=1).map(
+        tuple
+    ),
+    no_queues=some(st.sampled_from(("celery", "m*")), max_size=1).map(tuple),
+    no_workers=some(st.sampled_from(("celery@w1", "*")), max_size=1).map(tuple),
+    no_text=st.sampled_from(("", "", "", "alice", '"no such" 東京', "7", STORED[7].id[:5])),
+    arguments=some(
+        st.builds(
+            Argument,
+            st.sampled_from((("x",), ("0",), ("1",), ("none",))),
+            st.sampled_from(
+                (("alice@example.com",), ("東京*",), ("4711", "ok"), ("7*",), ("31",), ("*",))
+            ),
+            st.booleans(),
+        ),
+        max_size=1,
+    ).map(tuple),
+    least_runtime=st.none() | st.sampled_from((0.0, 0.5, 0.9)),
+    most_runtime=st.none() | st.sampled_from((0.0, 0.5, 0.50001, 0.6)),
 )  # fmt: skip
 
 
@@ -92,6 +112,8 @@ def test_pages_are_whole_where_one_call_may_look_at_few_rows_only(
         patch.setattr(pages, "ROWS", (10,))
         patch.setattr(pages, "SORTED", 5)
         patch.setattr(pages, "ROWS_SORTED", 5)
+        patch.setattr(runtimes, "SORTED", 20)
+        patch.setattr(runtimes, "ROWS_SORTED", 20)
         assert walk(full, wanted, sort, limit) == expected(wanted, sort, STORED)
 
 
