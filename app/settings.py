@@ -1,6 +1,7 @@
 """What can be set, by environment variable, `.env` file or flag: the only place that says so.
 
-`app.main` and `app.cli` read settings; every other package is handed plain values.
+`app.main` and `app.cli` read settings; every other package is handed plain values. Every process
+begins with this, so nothing heavy is imported.
 """
 
 import difflib
@@ -8,20 +9,18 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-
-from app.broker.durable import EVENTS_BYTES
-from app.broker.transport import NO_RESULTS, Transport, redis_url
+from app.broker.transport import EVENTS_BYTES, NO_RESULTS, Transport, redis_url
 from app.domain.errors import BadSetting, CannotStart
-from app.store.address import address_of
+from app.store.address import FILE_NAME, address_of
 
 PREFIX = "UMBEL_"
+ENV_FILE = Path(".env")
+"""Of the working directory."""
 SHORTEST_RETENTION = 3600.0
 """Seconds. Shorter than an hour would drop tasks that a person still looks at."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -29,208 +28,268 @@ _PASSWORD = re.compile(r":(?!//).*@")
 """From the first colon that isn't the scheme's to the last @, so that a mistyped address hides
 its password too."""
 _DURATION = re.compile(r"^(\d{1,10})\s*([smhdw])$")
+_YES = frozenset({"yes", "y", "true", "t", "on", "1"})
+_NO = frozenset({"no", "n", "false", "f", "off", "0"})
 
 
-def _redis_url(value: str) -> str:
-    try:
-        if value:
-            redis_url(value)
-    except BadSetting as error:
-        raise ValueError(str(error)) from None
-    return value
+@dataclass(frozen=True, slots=True)
+class About:
+    """One setting: `read` makes its value of text, and raises ValueError or one of our errors.
+
+    `allowed` ends the sentence "UMBEL_X is …, but must be …"; `also` is a variable that is read
+    where ours is not given.
+    """
+
+    read: Callable[[str], Any]
+    allowed: str
+    description: str
+    also: str = ""
 
 
-def _result_url(value: str) -> str:
-    return value if value.lower() in NO_RESULTS else _redis_url(value)
+def _about(
+    read: Callable[[str], Any], allowed: str, description: str, also: str = ""
+) -> dict[str, About]:
+    return {"about": About(read, allowed, description, also)}
 
 
-def _database_url(value: str) -> str:
-    if "://" not in value:
-        raise ValueError("not an address")
-    try:
-        address_of(value)
-    except CannotStart as error:
-        raise ValueError(str(error)) from None
-    return value
+def _redis(text: str) -> str:
+    if text:
+        redis_url(text)
+    return text
 
 
-def _seconds(value: object) -> object:
-    if isinstance(value, int | float):
-        found = float(value)
-    elif parts := _DURATION.match(str(value).strip().lower()):
-        found = float(int(parts[1]) * _SECONDS[parts[2]])
-    else:
-        raise ValueError("not a duration")
-    if not found >= SHORTEST_RETENTION:  # here, so that the sentence has it as it was given
-        raise ValueError("too short")
+def _results(text: str) -> str:
+    return text if text.lower() in NO_RESULTS else _redis(text)
+
+
+def _database(text: str) -> str:
+    if "://" not in text:
+        raise ValueError
+    address_of(text)
+    return text
+
+
+def _seconds(text: str) -> float:
+    parts = _DURATION.match(text.strip().lower())
+    found = float(int(parts[1]) * _SECONDS[parts[2]]) if parts else float(text)
+    if not found >= SHORTEST_RETENTION:
+        raise ValueError
     return found
 
 
-def _names(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return tuple(name for part in value.split(",") if (name := part.strip()))
+def _number(least: int, most: int | None = None) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        found = int(text)
+        if found < least or (most is not None and found > most):
+            raise ValueError
+        return found
+
+    return read
 
 
-def _options(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    found = json.loads(value)
+def _yes_or_no(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _YES | _NO:
+        raise ValueError
+    return word in _YES
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        return words[words.index(text.strip().lower())]
+
+    return read
+
+
+def _some_text(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _options(text: str) -> dict[str, Any]:
+    found = json.loads(text)
     if not isinstance(found, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError
     return found
 
-
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _setting(allowed: str, **more: Any) -> Any:
-    """A field; `allowed` ends the sentence "UMBEL_X is …, but must be …"."""
-    return Field(json_schema_extra={"allowed": allowed}, **more)
-
-
-RedisUrl = Annotated[str, AfterValidator(_redis_url)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-Options = Annotated[dict[str, Any], NoDecode, BeforeValidator(_options)]
 
 _URL = "an address such as redis://:password@host:6379/0"
 
 
-class Settings(BaseSettings):
-    """Every setting, checked. Make it with `read_settings`, which puts errors into a sentence."""
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Settings:
+    """Every setting. Make it with `read_settings`, which checks and says what is wrong; what is
+    left empty here and has to be something follows the broker and the data folder."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-    )
-
-    broker_url: RedisUrl = _setting(
-        _URL,
+    broker_url: str = field(
         default="",
-        validation_alias=AliasChoices("UMBEL_BROKER_URL", "CELERY_BROKER_URL"),
-        description="The Redis that your Celery application uses as its broker. "
-        "`umbel up` runs one of its own where none is given.",
+        metadata=_about(
+            _redis,
+            _URL,
+            "The Redis that your Celery application uses as its broker. "
+            "`umbel up` runs one of its own where none is given.",
+            also="CELERY_BROKER_URL",
+        ),
     )
-    result_backend: Annotated[str, AfterValidator(_result_url)] = _setting(
-        f"{_URL}, or `none` where results are kept elsewhere",
-        default_factory=lambda data: data.get("broker_url", ""),
-        validation_alias=AliasChoices("UMBEL_RESULT_BACKEND", "CELERY_RESULT_BACKEND"),
-        description="The Redis where the workers keep results; `none` where they are kept "
-        "elsewhere. Default: the broker.",
+    result_backend: str = field(
+        default="",
+        metadata=_about(
+            _results,
+            f"{_URL}, or `none` where results are kept elsewhere",
+            "The Redis where the workers keep results; `none` where they are kept "
+            "elsewhere. Default: the broker.",
+            also="CELERY_RESULT_BACKEND",
+        ),
     )
-    redis_url: RedisUrl = _setting(
-        _URL,
-        default_factory=lambda data: data.get("broker_url", ""),
-        description="The Redis where Umbel keeps its own live feed and locks, every key "
-        "beginning with `umbel:`. Default: the broker.",
+    redis_url: str = field(
+        default="",
+        metadata=_about(
+            _redis,
+            _URL,
+            "The Redis where Umbel keeps its own live feed and locks, every key "
+            "beginning with `umbel:`. Default: the broker.",
+        ),
     )
-    data_dir: Path = _setting(
-        "a folder that can be written to",
+    data_dir: Path = field(
         default=Path(".umbel"),
-        description="The folder of the database and of the embedded Redis.",
+        metadata=_about(
+            Path,
+            "a folder that can be written to",
+            "The folder of the database and of the embedded Redis.",
+        ),
     )
-    database_url: Annotated[str, AfterValidator(_database_url)] = _setting(
-        "an address such as postgresql://user:password@host:5432/database or "
-        "sqlite:////var/lib/umbel/umbel.db",
-        default_factory=lambda data: f"sqlite:///{data['data_dir'].absolute() / 'umbel.db'}",
-        description="Where task history is kept: PostgreSQL 13 or newer, or SQLite. Default: "
-        "SQLite in the data folder.",
+    database_url: str = field(
+        default="",
+        metadata=_about(
+            _database,
+            "an address such as postgresql://user:password@host:5432/database or "
+            "sqlite:////var/lib/umbel/umbel.db",
+            "Where task history is kept: PostgreSQL 13 or newer, or SQLite. Default: "
+            "SQLite in the data folder.",
+        ),
     )
-    host: str = _setting(
-        "the name or address of a network interface of this machine",
+    host: str = field(
         default="127.0.0.1",
-        min_length=1,
-        description="The address to listen on. Any other than loopback needs a login, or "
-        "UMBEL_ALLOW_OPEN=yes.",
+        metadata=_about(
+            _some_text,
+            "the name or address of a network interface of this machine",
+            "The address to listen on. Any other than loopback needs a login, or "
+            "UMBEL_ALLOW_OPEN=yes.",
+        ),
     )
-    port: int = _setting(
-        "a number from 1 to 65535",
+    port: int = field(
         default=8000,
-        ge=1,
-        le=65_535,
-        description="The port to listen on.",
+        metadata=_about(_number(1, 65_535), "a number from 1 to 65535", "The port to listen on."),
     )
-    auth: Annotated[Literal["none"], BeforeValidator(_lower)] = _setting(
-        "none; a login is not part of this version yet",
+    auth: Literal["none"] = field(
         default="none",
-        description="How people log in: `none`.",
+        metadata=_about(
+            _one_of("none"),
+            "none; a login is not part of this version yet",
+            "How people log in: `none`.",
+        ),
     )
-    allow_open: bool = _setting(
-        "yes or no",
+    allow_open: bool = field(
         default=False,
-        description="`yes`: serve without a login on an address that other machines can reach.",
+        metadata=_about(
+            _yes_or_no,
+            "yes or no",
+            "`yes`: serve without a login on an address that other machines can reach.",
+        ),
     )
-    allowed_hosts: Names = _setting(
-        "host names, separated by commas",
+    allowed_hosts: tuple[str, ...] = field(
         default=(),
-        description="Further host names under which browsers may reach Umbel, separated by "
-        "commas. Loopback names and UMBEL_HOST are always allowed.",
+        metadata=_about(
+            _names,
+            "host names, separated by commas",
+            "Further host names under which browsers may reach Umbel, separated by "
+            "commas. Loopback names and UMBEL_HOST are always allowed.",
+        ),
     )
-    retention: Annotated[float, BeforeValidator(_seconds)] = _setting(
-        "a duration of an hour or more, such as 12h, 30d or 8w",
+    retention: float = field(
         default=30.0 * 86_400,
-        description="How long ended tasks are kept: `12h`, `30d`, `8w`. Default: `30d`.",
+        metadata=_about(
+            _seconds,
+            "a duration of an hour or more, such as 12h, 30d or 8w",
+            "How long ended tasks are kept: `12h`, `30d`, `8w`. Default: `30d`.",
+        ),
     )
-    events_bytes: int = _setting(
-        "a number of bytes from 1048576 (1 MiB)",
+    events_bytes: int = field(
         default=EVENTS_BYTES,
-        ge=1 << 20,
-        description="What the stream of durable events may take of Redis, in bytes. The worker "
-        "plugin reads the same variable. Default: 134217728 (128 MiB), half a million events.",
+        metadata=_about(
+            _number(1 << 20),
+            "a number of bytes from 1048576 (1 MiB)",
+            "What the stream of durable events may take of Redis, in bytes. The worker "
+            "plugin reads the same variable. Default: 134217728 (128 MiB), half a million events.",
+        ),
     )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
-        _setting(
+    log_level: Literal["debug", "info", "warning", "error"] = field(
+        default="info",
+        metadata=_about(
+            _one_of("debug", "info", "warning", "error"),
             "debug, info, warning or error",
-            default="info",
-            description="The least important log lines to print.",
-        )
+            "The least important log lines to print.",
+        ),
     )
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = _setting(
-        "text or json",
+    log_format: Literal["text", "json"] = field(
         default="text",
-        description="`text` for people, `json` for log collectors: one object a line.",
+        metadata=_about(
+            _one_of("text", "json"),
+            "text or json",
+            "`text` for people, `json` for log collectors: one object a line.",
+        ),
     )
-    broker_transport_options: Options = _setting(
-        "a JSON object",
+    broker_transport_options: dict[str, Any] = field(
         default_factory=dict,
-        description="Celery's setting of the same name, as JSON, where your application has one: "
-        "`global_keyprefix`, `fanout_prefix`, `fanout_patterns`, `priority_steps`, `sep`, "
-        "`visibility_timeout`.",
+        metadata=_about(
+            _options,
+            "a JSON object",
+            "Celery's setting of the same name, as JSON, where your application has one: "
+            "`global_keyprefix`, `fanout_prefix`, `fanout_patterns`, `priority_steps`, `sep`, "
+            "`visibility_timeout`.",
+        ),
     )
-    result_backend_transport_options: Options = _setting(
-        "a JSON object",
+    result_backend_transport_options: dict[str, Any] = field(
         default_factory=dict,
-        description="Celery's setting of the same name, as JSON: `global_keyprefix`.",
+        metadata=_about(
+            _options,
+            "a JSON object",
+            "Celery's setting of the same name, as JSON: `global_keyprefix`.",
+        ),
     )
-    event_exchange: str = _setting(
-        "a name",
-        default="celeryev",
-        min_length=1,
-        description="Celery's `event_exchange`.",
+    event_exchange: str = field(
+        default="celeryev", metadata=_about(_some_text, "a name", "Celery's `event_exchange`.")
     )
-    control_exchange: str = _setting(
-        "a name",
+    control_exchange: str = field(
+        default="celery", metadata=_about(_some_text, "a name", "Celery's `control_exchange`.")
+    )
+    default_queue: str = field(
         default="celery",
-        min_length=1,
-        description="Celery's `control_exchange`.",
+        metadata=_about(_some_text, "a queue's name", "Celery's `task_default_queue`."),
     )
-    default_queue: str = _setting(
-        "a queue's name",
-        default="celery",
-        min_length=1,
-        description="Celery's `task_default_queue`.",
-    )
-    queues: Names = _setting(
-        "names of queues, separated by commas",
+    queues: tuple[str, ...] = field(
         default=(),
-        description="Queues to measure even while no worker reads them, separated by commas.",
+        metadata=_about(
+            _names,
+            "names of queues, separated by commas",
+            "Queues to measure even while no worker reads them, separated by commas.",
+        ),
     )
+
+    def __post_init__(self) -> None:
+        follows = {
+            "result_backend": self.broker_url,
+            "redis_url": self.broker_url,
+            "database_url": f"sqlite:///{self.data_dir.absolute() / FILE_NAME}",
+        }
+        for name, value in follows.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
 
     @property
     def address(self) -> str:
@@ -261,29 +320,27 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """Every setting as the environment variable that would give it, for a child process."""
-        found = {}
-        for name in type(self).model_fields:
-            if text := _printed(name, getattr(self, name)):
-                found[PREFIX + name.upper()] = text
-        return found
+        found = {name: _printed(name, getattr(self, name)) for name in SETTINGS}
+        return {PREFIX + name.upper(): text for name, text in found.items() if text}
 
     def __repr__(self) -> str:
         shown = (f"{name}={without_password(text)}" for name, text in self.environment().items())
         return f"Settings({', '.join(shown)})"
 
-    __str__ = __repr__
+
+SETTINGS: Mapping[str, About] = {each.name: each.metadata["about"] for each in fields(Settings)}
+"""Every setting by its name: `UMBEL_LOG_LEVEL` is `log_level`."""
 
 
-def read_settings(**flags: object) -> Settings:
+def read_settings(**flags: str | None) -> Settings:
     """The settings of the environment and `.env`, with what flags say above them.
 
     Raises BadSetting: one sentence with the setting, its value and what is allowed.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
-    try:
-        settings = Settings(**cast(dict[str, Any], given))
-    except ValidationError as error:
-        raise BadSetting(_sentence(error)) from None
+    sources = (_not_empty(os.environ), _not_empty(_env_file()))
+    given = {name: _given(name, flags.get(name), sources) for name in SETTINGS}
+    values = {name: _value(name, text) for name, text in given.items() if text is not None}
+    settings = Settings(**values)
     if settings.broker_url:
         settings.transport()
     check_openness(settings)
@@ -297,12 +354,6 @@ def check_openness(settings: Settings) -> None:
             f"UMBEL_HOST is {settings.host}, which other machines can reach, and there is no "
             "login: set UMBEL_ALLOW_OPEN=yes if that is what you want, or use 127.0.0.1."
         )
-
-
-def allowed(name: str) -> str:
-    """What may stand in a setting, as words."""
-    extra = cast(Mapping[str, str], _field(name).json_schema_extra)
-    return extra["allowed"]
 
 
 def is_loopback(host: str) -> bool:
@@ -320,7 +371,7 @@ def without_password(url: str) -> str:
 
 def misspelt(environ: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each variable that looks like a setting of Umbel and nearly is one."""
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    known = [PREFIX + name.upper() for name in SETTINGS]
     found = []
     for name in os.environ if environ is None else environ:
         if name.startswith(PREFIX) and name not in known:
@@ -329,25 +380,39 @@ def misspelt(environ: Mapping[str, str] | None = None) -> list[str]:
     return found
 
 
-def _field(name: str) -> FieldInfo:
-    return Settings.model_fields[name]
+def _env_file() -> Mapping[str, str | None]:
+    if not ENV_FILE.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return dotenv_values(ENV_FILE, encoding="utf-8")
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    given = str(first["loc"][0])
-    name = (
-        next(field for field in Settings.model_fields if given.lower().endswith(field))
-        if given not in Settings.model_fields
-        else given
-    )
-    value = without_password(str(first["input"]))
-    return f"{PREFIX}{name.upper()} is {value!r}, but must be {allowed(name)}."
+def _not_empty(variables: Mapping[str, str | None]) -> dict[str, str]:
+    return {name.upper(): text for name, text in variables.items() if text}
 
 
-def _printed(name: str, value: object) -> str:
+def _given(name: str, flag: str | None, sources: Iterable[Mapping[str, str]]) -> str | None:
+    """Its text: the flag's, else that of the first source which has it under any of its names."""
+    if flag is not None:
+        return flag
+    variables = (PREFIX + name.upper(), SETTINGS[name].also)
+    found = (source[variable] for source in sources for variable in variables if variable in source)
+    return next(found, None)
+
+
+def _value(name: str, text: str) -> Any:
+    try:
+        return SETTINGS[name].read(text)
+    except (ValueError, BadSetting, CannotStart):
+        shown, allowed = without_password(text), SETTINGS[name].allowed
+        sentence = f"{PREFIX}{name.upper()} is {shown!r}, but must be {allowed}."
+        raise BadSetting(sentence) from None
+
+
+def _printed(name: str, value: Any) -> str:
     if name == "retention":
-        return f"{int(cast(float, value))}s"
+        return f"{int(value)}s"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

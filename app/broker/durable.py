@@ -33,8 +33,6 @@ BEGINNING = "0-0"
 """The position of a reader that has read nothing yet."""
 ENTRIES = 1_000_000
 """Entries that a writer leaves in the stream at most, where Redis does not tell its size."""
-EVENTS_BYTES = 128 << 20
-"""What the stream may take of Redis: about half a million events."""
 TRIM_TO = 0.95
 """Share of the bound that is left when a stream that grew over it is cut."""
 READ_ENTRIES = 1_000

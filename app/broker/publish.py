@@ -9,11 +9,10 @@ from hashlib import blake2b
 
 from app.broker.calls import Calls
 from app.broker.commit import GroupCommit
-from app.broker.durable import EVENTS_BYTES
 from app.broker.errand import Errand
 from app.broker.ids import SEED_BYTES, TAG_BYTES, tag_beginning, uuids
 from app.broker.message import Submission, Writer, Written
-from app.broker.transport import Transport
+from app.broker.transport import EVENTS_BYTES, Transport
 from app.domain.errors import BadInput, Conflict, TooLarge
 
 BATCH_LIMIT = 10_000

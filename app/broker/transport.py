@@ -17,6 +17,8 @@ SOCKET_SCHEMES = frozenset({"unix", "socket", "redis+socket", "redis+unix"})
 TCP_SCHEMES = frozenset({"redis", "rediss"})
 NO_RESULTS = frozenset({"none", "disabled", "disabled://"})
 """Said instead of a result backend's address where there is none to listen to."""
+EVENTS_BYTES = 128 << 20
+"""What the stream of durable events may take of Redis: about half a million events."""
 SSL_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 """The query parameters of a rediss:// address that Celery reads."""
 

@@ -1,5 +1,5 @@
 """`python -m app.cli`: how one command of Umbel starts another, whatever PATH says."""
 
-from app.cli.main import main
+from app.cli import main
 
 main()

@@ -4,7 +4,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
+from typing import Any, NoReturn, Self, TypeAlias
+
+import httpx
+from httpx_sse import ServerSentEvent, SSEError, connect_sse
 
 from app.domain.errors import (
     BadInput,
@@ -15,12 +18,6 @@ from app.domain.errors import (
     UmbelError,
     Unavailable,
 )
-
-# httpx takes a sixth of the time in which a command starts, and those that serve and record, which
-# the shell's import too, ask nobody.
-if TYPE_CHECKING:
-    import httpx
-    from httpx_sse import ServerSentEvent
 
 ANSWER = 10.0
 """Seconds that a server may take for an answer; submitting to a dead broker takes it 2."""
@@ -54,8 +51,6 @@ class Client:
     """Asks one server. Every failure is one of `app.domain.errors`, with the server's sentence."""
 
     def __init__(self, url: str) -> None:
-        import httpx
-
         self.url = url.rstrip("/")
         # A proxy of the environment has no business between a shell and a server on loopback.
         trust = "://127." not in self.url and "://localhost" not in self.url
@@ -88,15 +83,12 @@ class Client:
         place: Place,
         deadline: float | None = None,
         endless: bool = False,
-    ) -> "Iterator[ServerSentEvent]":
+    ) -> Iterator[ServerSentEvent]:
         """Events until the stream ends by itself: connected again, at its place, when cut off.
 
         An `endless` one has no end: a proxy closed it. Raises Unavailable if the server can't be
         reached at first, TookTooLong at `deadline` (of `time.monotonic`).
         """
-        from httpx import TransportError
-        from httpx_sse import SSEError
-
         connected = False
         while True:
             try:
@@ -111,7 +103,7 @@ class Client:
                 else:
                     if not endless:
                         return
-            except (TransportError, SSEError, Unavailable) as error:
+            except (httpx.TransportError, SSEError, Unavailable) as error:
                 _check(deadline)
                 if not connected:
                     raise self._unreachable(error) from None
@@ -121,10 +113,7 @@ class Client:
 
     def _connection(
         self, path: str, pairs: Pairs, place: Place, deadline: float | None
-    ) -> "Iterator[ServerSentEvent]":
-        import httpx
-        from httpx_sse import connect_sse
-
+    ) -> Iterator[ServerSentEvent]:
         left = SILENCE if deadline is None else max(0.1, deadline - time.monotonic())
         headers = {"Last-Event-ID": place.last_id} if place.last_id else {}
         with connect_sse(
@@ -143,11 +132,9 @@ class Client:
                 _check(deadline)
 
     def _ask(self, method: str, path: str, **more: Any) -> Record:
-        from httpx import HTTPError
-
         try:
             answer = self._http.request(method, path, **more)
-        except HTTPError as error:
+        except httpx.HTTPError as error:
             raise self._unreachable(error) from None
         if answer.is_error:
             _refuse(answer)
@@ -171,7 +158,7 @@ def _check(deadline: float | None) -> None:
 _KINDS: Mapping[int, type[UmbelError]] = {403: Refused, 404: NotFound, 409: Conflict}
 
 
-def _refuse(answer: "httpx.Response") -> NoReturn:
+def _refuse(answer: httpx.Response) -> NoReturn:
     """Raises what an error answer means."""
     try:
         problem = answer.json()

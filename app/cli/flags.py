@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.settings import PREFIX, Settings, read_settings
+from app.settings import PREFIX, SETTINGS, read_settings
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -15,7 +15,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     A flag wins over the environment, which wins over `.env`.
     """
-    names = tuple(Settings.model_fields)
+    names = tuple(SETTINGS)
 
     @wraps(command)
     def run(**given: Any) -> None:
@@ -33,7 +33,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 def _flag(name: str) -> inspect.Parameter:
     option = typer.Option(
         f"--{name.replace('_', '-')}",
-        help=f"{Settings.model_fields[name].description} [{PREFIX}{name.upper()}]",
+        help=f"{SETTINGS[name].description} [{PREFIX}{name.upper()}]",
         metavar="VALUE",
         show_default=False,
         rich_help_panel="Settings",

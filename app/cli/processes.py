@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-import structlog
-
 from app.cli.heartbeat import BEAT_SECONDS, SILENT_BEATS, falls_silent
 from app.cli.output import OURS
 from app.domain.errors import CannotStart
@@ -163,6 +161,8 @@ class Process:
         if self._say is not None:
             self._say(OURS, sentence)
         else:
+            import structlog  # which would keep what is started here waiting
+
             structlog.get_logger("umbel").warning(sentence)
 
     async def _pass_on(self, output: asyncio.StreamReader, say: Say) -> None:

@@ -1,5 +1,7 @@
 """The broker that a command means where none is given: that of the `umbel up` at work here."""
 
+from dataclasses import replace
+
 from app.cli.data_folder import running_on
 from app.settings import Settings
 
@@ -9,16 +11,9 @@ def with_running_broker(settings: Settings) -> Settings:
     if settings.broker_url:
         return settings
     up = running_on(settings.data_dir)
-    if up is None:
-        return settings
-    return with_broker(settings, up.broker_url)
+    return settings if up is None else with_broker(settings, up.broker_url)
 
 
 def with_broker(settings: Settings, url: str) -> Settings:
     """The same settings on that Redis, wherever they did not name another."""
-    given = {
-        "broker_url": url,
-        "result_backend": settings.result_backend or url,
-        "redis_url": settings.redis_url or url,
-    }
-    return settings.model_copy(update=given)
+    return replace(settings, broker_url=url)

@@ -4,14 +4,12 @@ import asyncio
 import sys
 from contextlib import suppress
 
-import structlog
-
-from app import logs
 from app.cli.flags import with_settings
 from app.cli.garbage import look_less_often, look_not_yet
 from app.cli.processes import Process
 from app.cli.running import with_running_broker
 from app.settings import Settings
+from app.web.listening import listen
 
 
 @with_settings
@@ -19,12 +17,11 @@ def serve(*, settings: Settings) -> None:
     """Serve the API and the dashboard, and record what the workers of a broker do."""
     settings = with_running_broker(settings)
     settings.transport()
-    logs.configure(settings.log_level, settings.log_format)
     check_address(settings)
     look_not_yet()
-    from app.web.server import new_loop
+    import uvloop
 
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 
 
@@ -38,7 +35,11 @@ async def _serve(settings: Settings) -> None:
     await recorder.start()
     keeping = asyncio.create_task(recorder.keep_running())
     try:
-        # It takes as long to begin as what is imported here, and has another processor.
+        # It takes as long to begin as what is imported here, and has another processor: nothing
+        # that it need not wait for is imported before.
+        from app import logs
+
+        logs.configure(settings.log_level, settings.log_format)
         from app.main import create_app
         from app.web import server
 
@@ -54,10 +55,10 @@ async def _serve(settings: Settings) -> None:
 
 def check_address(settings: Settings) -> None:
     """Raises CannotStart, before anything is started, where nobody could listen there."""
-    from app.web.server import listen
-
     listen(settings.host, settings.port).close()
 
 
 def _say_so(address: str) -> None:
+    import structlog
+
     structlog.get_logger("umbel").info(f"Serving on {address}")

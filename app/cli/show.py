@@ -3,12 +3,15 @@
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.client import Record
 from app.domain.tasks import ENDED, TaskState
+
+if TYPE_CHECKING:  # it brings httpx, which `umbel demo` has no use for
+    from app.cli.client import Record
 
 STYLES = {
     TaskState.SUCCESS: "green",
@@ -31,19 +34,19 @@ def printable(value: object, longest: int = LONGEST) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
-def state_of(task: Record) -> Text:
+def state_of(task: "Record") -> Text:
     """The state in its colour; an application's own name for it, where it has one."""
     state = str(task.get("state"))
     shown = printable(task.get("custom_state") or state)
     return Text(shown, style=STYLES.get(_known(state), "dim"))
 
 
-def has_ended(task: Record) -> bool:
+def has_ended(task: "Record") -> bool:
     """Nothing more is expected of it."""
     return _known(str(task.get("state"))) in ENDED
 
 
-def outcome_of(task: Record) -> str:
+def outcome_of(task: "Record") -> str:
     """Its result, its error, or how far it is: whatever says most now."""
     if task.get("exception"):
         return printable(task["exception"])
@@ -54,7 +57,7 @@ def outcome_of(task: Record) -> str:
     return progress_of(task)
 
 
-def progress_of(task: Record) -> str:
+def progress_of(task: "Record") -> str:
     """`3 of 10 message`, as far as the task says so."""
     progress = task.get("progress") or {}
     current, total = progress.get("current"), progress.get("total")
@@ -64,7 +67,7 @@ def progress_of(task: Record) -> str:
     return " ".join([*parts, printable(progress.get("message"))]).strip()
 
 
-def line_of(task: Record) -> Text:
+def line_of(task: "Record") -> Text:
     """One task on one line: when, state, name, id, worker, outcome."""
     at = task.get("finished_at") or task.get("started_at") or task.get("received_at")
     parts = (
@@ -78,7 +81,7 @@ def line_of(task: Record) -> Text:
     return Text(" ").join(part for part in parts if part.plain)
 
 
-def table_of(tasks: Iterable[Record], width: int) -> Table:
+def table_of(tasks: "Iterable[Record]", width: int) -> Table:
     """Many tasks, one a row; in a narrow terminal with fewer columns, but ids are never cut."""
     columns: list[tuple[str, Callable[[Record], str | Text], int]] = [
         ("SENT", lambda task: clock(task.get("sent_at") or task.get("received_at")), 0),

@@ -1,17 +1,15 @@
 """`umbel tail`: what happens, as it happens."""
 
 import json as json_module
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from httpx_sse import ServerSentEvent
 from rich.console import Console
 
 from app.cli import options
 from app.cli.client import Client, Place
 from app.cli.show import line_of, printable
-
-if TYPE_CHECKING:
-    from httpx_sse import ServerSentEvent
 
 
 def tail(
@@ -37,7 +35,7 @@ def tail(
             _print(event, json)
 
 
-def _print(event: "ServerSentEvent", as_json: bool) -> None:
+def _print(event: ServerSentEvent, as_json: bool) -> None:
     if event.event == "heartbeat":
         return
     if event.event == "reset":

@@ -1,6 +1,7 @@
 """`umbel up`: Redis, the API with its recorder, and workers, on one machine in one terminal."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -9,11 +10,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+from urllib.parse import quote, urlsplit
 
 import typer
 
-from app import logs
 from app.cli import redis_server
 from app.cli.data_folder import DataFolder, Running
 from app.cli.flags import with_settings
@@ -25,9 +26,6 @@ from app.domain.errors import CannotStart
 from app.domain.workers import WorkerState
 from app.settings import Settings, misspelt
 
-if TYPE_CHECKING:
-    from httpx import AsyncClient
-
 PATIENCE = 60.0
 """Seconds until everything should be ready on a slow machine; then we say what is missing."""
 SOFT_SHUTDOWN = 2.0
@@ -37,8 +35,10 @@ STOP_WORKER = ((signal.SIGQUIT, SOFT_SHUTDOWN + 1.5),)
 """Celery's soft shutdown: running tasks may end, the others are handed back."""
 STOP_REDIS = ((signal.SIGTERM, 1.5),)
 """Together below the 10 s in which `umbel up` promises to be gone."""
-_EVERY = 0.1
+_EVERY = 0.05
 """Seconds between two looks at what is not ready yet."""
+_ANSWER = 2.0
+"""Seconds for an answer of the server."""
 
 
 @with_settings
@@ -51,7 +51,6 @@ def up(
     ] = None,
 ) -> None:
     """Run everything on this machine: Redis unless one is given, API, recorder and workers."""
-    logs.configure(settings.log_level, settings.log_format)
     check_address(settings)
     asyncio.run(Together(settings, workers, concurrency).run())
 
@@ -105,10 +104,7 @@ class Together:
         self._server = [self._serve()]
         for process in self._workers + self._server:
             await process.start()
-        from httpx import AsyncClient  # which no other command needs
-
-        async with AsyncClient(base_url=url, trust_env=False, timeout=2.0) as client:
-            await self._until(partial(self._is_ready, client))
+        await self._until(self._is_ready)
         self._say(OURS, f"Umbel is ready: {url}")
         await asyncio.gather(*(each.keep_running() for each in self._everything()))
 
@@ -154,20 +150,20 @@ class Together:
             ways_to_stop=STOP_SERVE,
         )
 
-    async def _is_ready(self, client: "AsyncClient") -> str:
+    async def _is_ready(self) -> str:
         """What is missing still; "" for nothing."""
-        from httpx import HTTPError
-
-        with suppress(HTTPError):
-            answer = await client.get("/readyz")
-            if answer.status_code != HTTPStatus.OK:
-                return f"/readyz says {answer.text}"
+        url = self._settings.address
+        try:
+            status, answer = await asyncio.to_thread(_ask, url, "/readyz")
+            if status != HTTPStatus.OK:
+                return f"/readyz says {answer.decode()}"
             for name in self._names:
-                answer = await client.get(f"/workers/{_node(name)}")
-                if answer.status_code != HTTPStatus.OK or not _is_online(answer.json()):
+                status, answer = await asyncio.to_thread(_ask, url, f"/workers/{_node(name)}")
+                if status != HTTPStatus.OK or not _is_online(json.loads(answer)):
                     return f"{name} is not online"
-            return ""
-        return f"{client.base_url} does not answer"
+        except OSError:
+            return f"{url} does not answer"
+        return ""
 
     async def _until(self, look: Callable[[], Awaitable[str]]) -> None:
         deadline = asyncio.get_running_loop().time() + PATIENCE
@@ -188,6 +184,21 @@ class Together:
             self._say(OURS, "Stopping.")
         for stage in (self._server, self._workers, self._redis):
             await asyncio.gather(*(process.stop() for process in stage))
+
+
+def _ask(url: str, path: str) -> tuple[int, bytes]:
+    """Status and body. Raises OSError where nobody answers."""
+    from http.client import HTTPConnection, HTTPException  # needed when all else is started
+
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=_ANSWER)
+    try:
+        connection.request("GET", quote(path))
+        response = connection.getresponse()
+        return response.status, response.read()
+    except HTTPException as error:
+        raise OSError(str(error)) from None
+    finally:
+        connection.close()
 
 
 def _node(name: str) -> str:

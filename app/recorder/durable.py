@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 from app.broker.durable import (
     BEGINNING,
     ENTRIES,
-    EVENTS_BYTES,
     READ_ENTRIES,
     TRIM_TO,
     Entry,
@@ -24,6 +23,7 @@ from app.broker.durable import (
     Look,
     moment_of,
 )
+from app.broker.transport import EVENTS_BYTES
 from app.domain.errors import BrokerUnavailable
 from app.recorder.producers import Producers
 from app.store.blind_windows import STREAM, BlindWindow

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from app.broker.durable import EVENTS_BYTES
-from app.broker.transport import Transport
+from app.broker.transport import EVENTS_BYTES, Transport
 from app.domain.errors import FeedUnavailable, StoreUnavailable
 from app.feed.lease import Lease
 from app.feed.replicas import stay_registered, this_process

@@ -8,9 +8,9 @@ from contextlib import suppress
 import structlog
 from redis.asyncio import Redis
 
-from app.broker.durable import EVENTS_BYTES, quoted, stream_key
+from app.broker.durable import quoted, stream_key
 from app.broker.subscription import Subscription
-from app.broker.transport import Transport
+from app.broker.transport import EVENTS_BYTES, Transport
 from app.domain.errors import BrokerUnavailable, FeedUnavailable
 from app.feed.lease import Lease
 from app.feed.status import RecorderStatus, clear_status, encode_status, last_heard, write_status

@@ -1,6 +1,5 @@
-"""uvicorn, told to end open streams when it stops, and listening with small send buffers."""
+"""uvicorn, told to end open streams when it stops."""
 
-import errno
 import resource
 import socket
 from collections.abc import Callable, Iterator
@@ -11,15 +10,10 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from app.domain.errors import CannotStart
+from app.web.listening import BACKLOG, listen
 
-SEND_BUFFER = 64 * 1024
-"""Bytes that the kernel holds for one reader. By default a stalled one takes megabytes of old
-news before anybody notices; with this it is told to begin anew after a second."""
 GRACE_SECONDS = 5
 """For requests that are still running when the server stops; streams end at once."""
-BACKLOG = 2048
-"""Connections that may wait to be accepted: a page with thousands of viewers reconnecting."""
 
 
 class Server(uvicorn.Server):
@@ -55,27 +49,6 @@ class Server(uvicorn.Server):
                 yield
             finally:
                 self._captured_signals.clear()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises CannotStart, saying what to do."""
-    try:
-        family, kind, number, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError:
-        raise CannotStart(f"{host} is not an address of this machine: set UMBEL_HOST.") from None
-    listener = socket.socket(family, kind, number)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise CannotStart(_why(error, host, port)) from None
-    return listener
 
 
 def make_server(app: FastAPI, ready: Callable[[], None] | None = None, **options: Any) -> Server:
@@ -137,16 +110,3 @@ def address_of(listener: socket.socket) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _why(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"Port {port} on {host} is in use already: stop what listens there, "
-            "or choose another with UMBEL_PORT."
-        )
-    if error.errno == errno.EACCES:
-        return f"Port {port} may not be used by this user: choose one above 1023 with UMBEL_PORT."
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine: set UMBEL_HOST."
-    return f"Port {port} on {host} can't be listened on: {error.strerror}."

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import client, exits
-from app.cli.main import shell
+from app.cli.shell import COMMANDS, make_shell
 from app.cli.show import printable
 from tests.support import free_port
 
@@ -83,7 +83,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
 
 
 def umbel(*arguments: str) -> tuple[int, str, str]:
-    found = CliRunner().invoke(shell, arguments)
+    found = CliRunner().invoke(make_shell(*COMMANDS), arguments)
     return found.exit_code, found.stdout, found.stderr
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import BadSetting
-from app.settings import Settings, misspelt, read_settings, without_password
+from app.settings import SETTINGS, misspelt, read_settings, without_password
 
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in Settings.model_fields:
+    for name in SETTINGS:
         monkeypatch.delenv(f"UMBEL_{name.upper()}", raising=False)
     for name in ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
         monkeypatch.delenv(name, raising=False)

@@ -1,5 +1,7 @@
 """Who is answered, what every answer carries, and what a browser may be talked into."""
 
+from dataclasses import replace
+
 import httpx
 import pytest
 
@@ -122,7 +124,7 @@ def test_being_open_to_others_has_to_be_asked_for(host: str) -> None:
 
     with pytest.raises(BadSetting, match="UMBEL_ALLOW_OPEN"):
         check_openness(settings)
-    check_openness(settings.model_copy(update={"allow_open": True}))
+    check_openness(replace(settings, allow_open=True))
 
 
 async def _nothing(*_: object) -> None:

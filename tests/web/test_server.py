@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import CannotStart, TooMany
-from app.web.server import SEND_BUFFER, allow_connections, listen
+from app.web.listening import SEND_BUFFER, listen
+from app.web.server import allow_connections
 from app.web.streams import Streams
 from tests.http import new_client, web
 from tests.support import RedisServer, eventually
