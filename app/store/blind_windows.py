@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, case, func, insert, or_, select, update
 
 from app.store.database import Database
 from app.store.rows import ID_LENGTH, REPR_LIMIT, clean
@@ -62,6 +62,14 @@ def put(connection: Connection, windows: list[BlindWindow]) -> None:
 def latest(db: Database, limit: int = 100) -> list[BlindWindow]:
     """The latest windows, newest first."""
     return _read(db, select(blind_windows).order_by(blind_windows.c.id.desc()).limit(limit))
+
+
+def between(db: Database, since: float, until: float, limit: int = 100) -> list[BlindWindow]:
+    """The latest windows that touch a time, newest first."""
+    ended_at = blind_windows.c.ended_at
+    touching = (blind_windows.c.began_at < until, or_(ended_at.is_(None), ended_at > since))
+    query = select(blind_windows).where(*touching).order_by(blind_windows.c.id.desc())
+    return _read(db, query.limit(limit))
 
 
 def unhealed(db: Database, limit: int = UNHEALED_LIMIT) -> list[BlindWindow]:

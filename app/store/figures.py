@@ -127,6 +127,24 @@ def by_label(
     return found
 
 
+def known_since(db: Database) -> float | None:
+    """The first second that figures tell of; None where there are none. Before it nothing is known,
+    which is not the same as that nothing ended."""
+    with db.reading() as connection:
+        minutes = [minute for minute, *_ in rollup_journal.entries_of(connection, ALL)]
+        first = rollup_rows.first_of(connection, LEVELS[-1], 0, rollup_rows.LAST_MINUTE * 60)
+        for level in reversed(LEVELS[:-1]):
+            if first is None:
+                break
+            # Finer rows of that time say it more exactly, as long as they are kept.
+            end = first + LEVELS[level.code + 1].step
+            finer = rollup_rows.first_of(connection, level, first, end)
+            if finer is None:
+                break
+            first = finer
+    return min([*minutes, *([] if first is None else [first])], default=None)
+
+
 def _aligned(since: float, until: float, step: int) -> tuple[int, int]:
     last = rollup_rows.LAST_MINUTE * 60
     first, end = max(0.0, min(since, last)), max(0.0, min(until, last + step))

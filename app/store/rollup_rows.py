@@ -149,6 +149,16 @@ def read(
         yield _row(cells[0], _sums(*cells[1:]))
 
 
+def first_of(connection: Connection, level: Level, since: float, until: float) -> int | None:
+    """The first second of the first row about everything whose time begins from `since` on and
+    before `until`."""
+    place = rollups.c.place
+    first, end = (place_of(level, ALL, moment) for moment in (since, until))
+    query = select(place).where(place >= first, place < end).order_by(place).limit(1)
+    found: int | None = connection.scalar(query)
+    return None if found is None else _minute_of(found) * 60
+
+
 def labels_at(connection: Connection, period: int) -> Iterable[int]:
     """The labels that have rows in a period (see `period_of`)."""
     inside = (rollups.c.place >= period, rollups.c.place < period + (1 << (_LABEL + _STATE)))
@@ -169,9 +179,12 @@ def remove_before(connection: Connection, level: Level, before: float, limit: in
     return count
 
 
+def _minute_of(place: int) -> int:
+    return place >> (_LABEL + _STATE) & LAST_MINUTE
+
+
 def _row(place: int, sums: Sums) -> Row:
-    minute = place >> (_LABEL + _STATE) & LAST_MINUTE
-    return Row(minute * 60, label_of(place), place & ((1 << _STATE) - 1), sums)
+    return Row(_minute_of(place) * 60, label_of(place), place & ((1 << _STATE) - 1), sums)
 
 
 def _sums(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.domain.errors import BadInput, FieldError
-from app.store import figures
+from app.store import blind_windows, figures
+from app.store.blind_windows import BlindWindow
 from app.store.database import Database
 from app.store.figures import Ended, level_of
 from app.store.labels import Kind
@@ -85,25 +86,41 @@ def read(db: Database, asked: Asked) -> Found:
     return Found(asked, total, series, tuple(labels))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Charted:
+    """What a chart shows: figures, the times in which nobody listened, and since when anything is
+    known at all; None: nothing is."""
+
+    found: Found
+    blind: tuple[BlindWindow, ...] = ()
+    known_since: float | None = None
+
+
 class Charts:
     """The ranges that pages offer, each read at most once in the time that it is fresh."""
 
     def __init__(self, db: Database, reading: Reading) -> None:
         self._db, self._reading = db, reading
-        self._found: dict[tuple[str, Kind], tuple[float, Found]] = {}
+        self._found: dict[tuple[str, Kind], tuple[float, Charted]] = {}
         self._locks: dict[tuple[str, Kind], asyncio.Lock] = {}
 
-    async def read(self, wanted: Range, by: Kind) -> Found:
+    async def read(self, wanted: Range, by: Kind) -> Charted:
         """What is known of it. Raises StoreUnavailable."""
         key = wanted.key, by
         async with self._locks.setdefault(key, asyncio.Lock()):
             due, found = self._found.get(key, (0.0, None))
             if found is None or time.monotonic() >= due:
-                now = time.time()
-                asked = Asked(now - wanted.length + wanted.step, now, wanted.step, by)
-                found = await self._reading(read, self._db, asked)
+                found = await self._reading(read_chart, self._db, wanted, by, time.time())
                 self._found[key] = time.monotonic() + wanted.fresh, found
             return found
+
+
+def read_chart(db: Database, wanted: Range, by: Kind, now: float) -> Charted:
+    """Reads all that a chart of a range until now shows. Raises StoreUnavailable."""
+    asked = Asked(now - wanted.length + wanted.step, now, wanted.step, by)
+    since = asked.since - asked.since % asked.step
+    blind = tuple(blind_windows.between(db, since, now))
+    return Charted(read(db, asked), blind, figures.known_since(db))
 
 
 def step_for(since: float, until: float, now: float) -> int:

@@ -51,10 +51,15 @@ class Health:
         """Whether what happens is heard, kept and announced: the condition of all live views."""
         if not self._tail.connected:
             return Part(False, self._tail.status_since, self._tail.reason)
-        status = self._tail.recorder
+        status = self.status
         if status is None:
             return Part(False, self._silent_since, "no recorder is running")
         return Part(status.live, status.since, status.reason)
+
+    @property
+    def status(self) -> RecorderStatus | None:
+        """What the active recorder last said; None: it says nothing."""
+        return self._tail.recorder
 
     @property
     def ready(self) -> bool:

@@ -18,6 +18,8 @@ from tests.guards.counting import statements
 
 PAGES = {
     "/": 2,
+    "/?range=30d&by=worker&sort=rate": 2,
+    "/ui/figures?range=7d": 0,
     "/ui/tasks": 6,
     "/ui/tasks?state=SUCCESS&q=add": 12,
     "/ui/tasks/t-00000001": 5,
@@ -81,7 +83,9 @@ async def statements_of(client: httpx.AsyncClient, path: str) -> int:
     counted = []
     for _ in range(LOOKS):
         with statements() as seen:
-            accept = "text/html" if path == "/" or path.startswith("/ui") else "application/json"
+            accept = (
+                "text/html" if path.startswith(("/?", "/ui")) or path == "/" else "application/json"
+            )
             answer = await client.get(path, headers={"accept": accept})
         assert answer.status_code == 200, answer.text
         counted.append(sum(each for text, each in seen.items() if text != "BEGIN"))

@@ -103,3 +103,20 @@ def test_the_first_page_shows_every_range(client: httpx.Client, wanted: str, by:
 
 def test_the_first_page_refuses_what_it_has_not(client: httpx.Client) -> None:
     assert client.get("/", params={"range": "2h"}).status_code == 422
+
+
+@pytest.mark.parametrize("sort", ["ended", "failed", "rate", "wait", "run"])
+def test_the_table_is_sorted_as_its_address_says(client: httpx.Client, sort: str) -> None:
+    answer = client.get("/", params={"range": "15m", "by": "queue", "sort": sort})
+    assert answer.status_code == 200
+    assert client.get("/", params={"sort": "name"}).status_code == 422
+
+
+def test_every_step_of_a_chart_stands_in_a_table(
+    client: httpx.Client, tasks: list[dict[str, Any]]
+) -> None:
+    answer = client.get("/ui/figures", params={"range": "15m"})
+    assert answer.status_code == 200
+    assert answer.text.count('<tr><th scope="row">') == 15
+    assert "/ui/tasks?since=" in answer.text
+    assert client.get("/ui/figures", params={"range": "2h"}).status_code == 422

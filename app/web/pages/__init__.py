@@ -8,6 +8,7 @@ from app.web.pages.dashboard import error_page
 from app.web.pages.overview import router as of_overview
 from app.web.pages.quality import router as of_quality
 from app.web.pages.queues import router as of_queues
+from app.web.pages.steps import router as of_steps
 from app.web.pages.stream import route as live_stream
 from app.web.pages.submit import router as of_submit
 from app.web.pages.task import router as of_task
@@ -17,6 +18,7 @@ from app.web.pages.workers import router as of_workers
 router = APIRouter(include_in_schema=False)
 for part in (
     of_overview,
+    of_steps,
     of_submit,
     of_tasks,
     of_task,

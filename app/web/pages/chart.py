@@ -1,135 +1,253 @@
-"""Charts drawn on the server, without a script and with a text alternative: what ended as bars, how
-long it took as lines."""
+"""Charts drawn on the server: what ended, how much of it failed, how long it waited and ran.
 
-from collections.abc import Iterator, Mapping
+A drawing is paths in a box of 100 by 100 that is stretched to its place, so it is crisp at any
+width and needs no script. Whatever belongs to a moment, such as a mark for a deployment, stands at
+`Span.x` of it. Where nobody listened there is a band, and a line has a gap: never a 0.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from math import ceil, log
+from functools import lru_cache
+from math import ceil
+from typing import NamedTuple
 
+from app.domain.tasks import TaskState
 from app.store.figures import Ended
-from app.web.figures import Found
-from app.web.pages.formats import duration
+from app.web.figures import Charted
+from app.web.pages import scales
+from app.web.pages.formats import UNKNOWN, duration, share
+from app.web.pages.scales import WHOLE, Scale, Span, Tick
 
-HEIGHT = 100
-STEP = 10
-"""Units of the drawing from one step to the next."""
-LINES = (0.5, 0.95, 0.99)
-"""The quantiles that have a line each."""
-DAY = 86_400
+QUANTILES = (0.5, 0.95, 0.99)
+LINES = ("p50", "p95", "p99")
+OUTCOMES = (
+    ("succeeded", (TaskState.SUCCESS,)),
+    ("revoked", (TaskState.REVOKED,)),
+    ("failed", (TaskState.FAILURE, TaskState.REJECTED)),
+    ("lost", (TaskState.LOST,)),
+)
+"""Ends that are told apart, from the bottom of a bar to its top."""
+LEAST = 1.5
+"""How high something is drawn that is there: one failure in a million is not nothing."""
+NARROWEST = 0.4
+"""How wide a time is drawn in which nobody listened, however short it was."""
+AIR = 0.12
+"""Of a step's width is left free on either side of a bar."""
+KEPT = 8
+"""Drawings kept: each range that somebody watches is drawn once for all."""
+
+Times = tuple[float | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One step. `good` and `failed` are heights; `words` say it."""
-
-    x: int
-    good: float
-    failed: float
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One quantile over time: its name, and its path in the drawing."""
+class Layer(NamedTuple):
+    """One kind of thing in a drawing: its class, and the path of all of it."""
 
     name: str
     path: str
 
 
+class Band(NamedTuple):
+    """A time of which little or nothing is known."""
+
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One drawing with its scale."""
+
+    key: str
+    ticks: tuple[Tick, ...]
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What ended in one step of time. `known` False: nobody can say; `unheard` are seconds of it in
+    which nobody listened."""
+
+    at: int
+    known: bool
+    unheard: float
+    outcomes: tuple[int, ...]
+    count: int
+    failed: int
+    wait: Times
+    run: Times
+
+    @property
+    def note(self) -> str:
+        """What has to be said beside the figures."""
+        if not self.known:
+            return "unknown: nobody listened"
+        return f"nobody listened for {duration(self.unheard)} of it" if self.unheard else ""
+
+    def cells(self) -> list[str]:
+        """All of it in words, in the order in which legends number them."""
+        if not self.known:
+            return [UNKNOWN] * (len(OUTCOMES) + 2 + 2 * len(LINES))
+        counts = [f"{count:,}" for count in (self.count, *self.outcomes)]
+        times = [duration(seconds) for seconds in (*self.wait, *self.run)]
+        return [*counts, share(self.failed, self.count), *times]
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What ended in each step of a time, and how long it ran. `low` and `high` are the seconds at
-    the bottom and the top of the lines, whose scale is logarithmic; None where nothing ran."""
+    """All that is drawn of one time: four plots over the same steps."""
 
-    bars: tuple[Bar, ...]
-    lines: tuple[Line, ...]
-    width: int
-    greatest: int
-    succeeded: int
-    failed: int
-    busiest: str
-    begins: str
-    low: float | None
-    high: float | None
+    span: Span
+    steps: tuple[Step, ...]
+    plots: tuple[Plot, ...]
+    bands: tuple[Band, ...]
+    ticks: tuple[Tick, ...]
+    data: str
 
 
-def draw(found: Found) -> Chart:
-    """The chart of figures that were read."""
+@lru_cache(KEPT)
+def draw(charted: Charted, heard_since: float | None, away_since: float | None) -> Chart:
+    """The chart of figures that were read. `heard_since`: the recorder has listened since then;
+    `away_since`: nobody does any more."""
+    found = charted.found
     step = found.asked.step
     first = int(found.asked.since // step) * step
-    steps = ceil((found.asked.until - first) / step)
-    total, series = found.total, found.series
-    counted = {at: (max(0, each.succeeded), max(0, each.failed)) for at, each in series.items()}
-    greatest = max(map(sum, counted.values()), default=0)
-    low, high, lines = _lines(series, first, step)
+    span = Span(first, step, ceil((found.asked.until - first) / step))
+    begun = [each for each in (charted.known_since, heard_since) if each is not None]
+    known_since = min(begun, default=found.asked.until)
+    unheard = list(_unheard(charted, found.asked.until, away_since))
+    steps = tuple(_steps(charted, span, known_since, unheard))
+    unknown = [(float(first), known_since)] if known_since > first else []
     return Chart(
-        bars=tuple(_bars(found, first, counted, HEIGHT / max(1, greatest))),
-        lines=lines,
-        width=steps * STEP,
-        greatest=greatest,
-        succeeded=total.succeeded,
-        failed=total.failed,
-        busiest=_pace(greatest, step),
-        begins=_moment(first, step),
-        low=low,
-        high=high,
+        span=span,
+        steps=steps,
+        plots=tuple(_plots(span, steps)),
+        bands=tuple(_bands(span, _merged([*unknown, *unheard]))),
+        ticks=tuple(scales.of_time(span)),
+        data=";".join("|".join([str(one.at), *one.cells(), one.note]) for one in steps),
     )
 
 
-def _bars(
-    found: Found, first: int, counted: Mapping[int, tuple[int, int]], unit: float
-) -> Iterator[Bar]:
-    step = found.asked.step
-    for at, (good, failed) in counted.items():
-        words = f"{_moment(at, step)}: {good:,} succeeded, {failed:,} failed"
-        p50, p95, p99 = found.series[at].run.quantiles(*LINES)
-        if p50 is not None:
-            words += f"; ran {duration(p50)}, p95 {duration(p95)}, p99 {duration(p99)}"
-        x = (at - first) // step * STEP
-        yield Bar(x, round(good * unit, 1), round(failed * unit, 1), words)
+def _unheard(
+    charted: Charted, now: float, away_since: float | None
+) -> Iterator[tuple[float, float]]:
+    spans = [(each.began_at, each.ended_at or now) for each in charted.blind]
+    if away_since is not None:
+        spans.append((away_since, now))
+    return _merged(spans)
 
 
-def _lines(
-    series: Mapping[int, Ended], first: int, step: int
-) -> tuple[float | None, float | None, tuple[Line, ...]]:
-    points = {at: ended.run.quantiles(*LINES) for at, ended in series.items()}
-    known = [each for told in points.values() for each in told if each is not None]
-    if not known:
-        return None, None, ()
-    low, high = min(known), max(known)
-    unit = HEIGHT / (log(high / low) or 1)
-    lines = []
-    for place, part in enumerate(LINES):
-        heights = {at: told[place] for at, told in points.items()}
-        marks = [
-            ((at - first) // step, round(HEIGHT - log(seconds / low) * unit, 1))
-            for at, seconds in heights.items()
-            if seconds is not None
-        ]
-        lines.append(Line(f"p{part * 100:g}", _path(marks)))
-    return low, high, tuple(lines)
-
-
-def _path(marks: list[tuple[int, float]]) -> str:
-    """Through steps beside each other; a step alone is a dash as wide as itself."""
-    found = []
-    before = None
-    for step, y in marks:
-        x = step * STEP
-        if before == step - 1:
-            found.append(f"L{x + STEP / 2:g} {y:g}")
+def _merged(spans: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Times that overlap, as one."""
+    since = until = None
+    for begin, end in sorted(spans):
+        if until is None or since is None:
+            since, until = begin, end
+        elif begin <= until:
+            until = max(until, end)
         else:
-            found.append(f"M{x + STEP / 2:g} {y:g}h.1")
-        before = step
+            yield since, until
+            since, until = begin, end
+    if since is not None and until is not None:
+        yield since, until
+
+
+def _steps(
+    charted: Charted, span: Span, known_since: float, unheard: Sequence[tuple[float, float]]
+) -> Iterator[Step]:
+    nothing = Ended()
+    until = charted.found.asked.until
+    for at in range(span.first, span.end, span.step):
+        ended = charted.found.series.get(at, nothing)
+        end = min(until, at + span.step)
+        blind = sum(max(0.0, min(end, last) - max(at, first)) for first, last in unheard)
+        silent = ended.count <= 0 and (end <= known_since or blind >= end - at > 0)
+        yield Step(
+            at=at,
+            known=not silent,
+            unheard=blind,
+            outcomes=tuple(count_of(ended, states) for _, states in OUTCOMES),
+            count=max(0, ended.count),
+            failed=max(0, ended.failed),
+            wait=tuple(ended.wait.quantiles(*QUANTILES)),
+            run=tuple(ended.run.quantiles(*QUANTILES)),
+        )
+
+
+def count_of(ended: Ended, states: Sequence[TaskState]) -> int:
+    """How many ended in any of these."""
+    return max(0, sum(ended.counts.get(state, 0) for state in states))
+
+
+def _bands(span: Span, times: Iterable[tuple[float, float]]) -> Iterator[Band]:
+    for since, until in times:
+        x = span.x(since)
+        width = max(NARROWEST, span.x(until) - x)
+        yield Band(min(x, WHOLE - width), round(width, 2))
+
+
+def _plots(span: Span, steps: Sequence[Step]) -> Iterator[Plot]:
+    counts = scales.of_counts(max((sum(step.outcomes) for step in steps), default=0))
+    yield Plot("count", counts.ticks, tuple(_stacked(span, steps, counts)))
+    rates = [step.failed / step.count if step.count else 0.0 for step in steps]
+    shares = scales.of_shares(max(rates, default=0.0))
+    bars = [(place, 0.0, rate) for place, rate in enumerate(rates) if rate]
+    yield Plot("rate", shares.ticks, (Layer("failed", _bars(span, bars, shares)),))
+    for key, times in (("wait", [step.wait for step in steps]), ("run", [s.run for s in steps])):
+        known = [seconds for told in times for seconds in told if seconds is not None]
+        scale = scales.of_durations(min(known, default=0.001), max(known, default=1.0))
+        yield Plot(key, scale.ticks, tuple(_lines(span, times, scale)))
+
+
+def _stacked(span: Span, steps: Sequence[Step], scale: Scale) -> Iterator[Layer]:
+    below = [0] * len(steps)
+    for kind, (name, _) in enumerate(OUTCOMES):
+        bars = []
+        for place, step in enumerate(steps):
+            if many := step.outcomes[kind]:
+                bars.append((place, float(below[place]), float(many)))
+                below[place] += many
+        yield Layer(name, _bars(span, bars, scale))
+
+
+def _bars(span: Span, bars: Iterable[tuple[int, float, float]], scale: Scale) -> str:
+    wide = WHOLE / span.steps
+    width = round(wide * (1 - 2 * AIR), 2)
+    found = []
+    for place, below, value in bars:
+        bottom = scale.y(below)
+        top = max(0.0, min(scale.y(below + value), bottom - LEAST))
+        x = round(place * wide + wide * AIR, 2)
+        found.append(f"M{x:g} {bottom:g}h{width:g}V{top:g}h-{width:g}z")
     return "".join(found)
 
 
-def _pace(many: int, step: int) -> str:
-    each_second = many / step
-    return f"{each_second:,.1f}/s" if each_second >= 10 else f"{many * 60 / step:,.0f}/min"
+def _lines(span: Span, times: Sequence[Times], scale: Scale) -> Iterator[Layer]:
+    points = [tuple(scale.y(seconds) for seconds in told if seconds is not None) for told in times]
+    runs = list(_runs(points))
+    wide = WHOLE / span.steps
+
+    def path(run: Sequence[int], line: int) -> str:
+        marks = [f"{round((place + 0.5) * wide, 2):g} {points[place][line]:g}" for place in run]
+        return marks[0] + ("h.01" if len(marks) == 1 else "L" + "L".join(marks[1:]))
+
+    areas = []
+    for run in runs:
+        if len(run) > 1:
+            back = path(run[::-1], 0)
+            areas.append(f"M{path(run, 2)}L{back}z")
+    yield Layer("between", "".join(areas))
+    for line, name in enumerate(LINES):
+        yield Layer(f"line {name}", "".join(f"M{path(run, line)}" for run in runs))
 
 
-def _moment(at: int, step: int) -> str:
-    moment = datetime.fromtimestamp(at, UTC)
-    form = "%Y-%m-%d" if step % DAY == 0 else "%b %d %H:%M" if step > 300 else "%H:%M"
-    return f"{moment:{form}}"
+def _runs(points: Sequence[tuple[float, ...]]) -> Iterator[list[int]]:
+    """Places beside each other that have a point; between two of these there is a gap."""
+    run: list[int] = []
+    for place, told in enumerate(points):
+        if told:
+            run.append(place)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run

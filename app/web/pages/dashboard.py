@@ -10,6 +10,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from app.feed.tail import Tailed
+from app.web.compared import Comparison
 from app.web.errors import Problem
 from app.web.figures import Charts
 from app.web.pages.assets import StaticAssets
@@ -33,6 +34,7 @@ class Dashboard:
         self.render = Templates(assets)
         self.shell = Shell(umbel, self.render)
         self.charts = Charts(umbel.db, umbel.reading)
+        self.comparison = Comparison(umbel.db, umbel.reading)
         self.views = LiveViews(umbel.tail, self.shell)
         self.recall = Recall(self.shell.away)
         self._rows: OrderedDict[int, Markup] = OrderedDict()

@@ -1,51 +1,109 @@
-"""What ended, on the first page: a chart of the time that somebody chose, and who it was."""
+"""What ended, on the first page: charts of the time that somebody chose, and who it was."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from app.domain.errors import BadInput, FieldError
-from app.store.figures import OTHER_LABELS, Ended
+from app.store.figures import FAILED, OTHER_LABELS, Ended
 from app.store.labels import Kind
-from app.web.figures import BY, RANGES, USUAL_RANGE, Found, Range
-from app.web.pages.chart import Chart, draw
+from app.web.figures import BY, RANGES, USUAL_RANGE, Charted, Range
+from app.web.health import Health
+from app.web.pages.chart import LINES, OUTCOMES, QUANTILES, Chart, count_of, draw
+from app.web.pages.concerns import address_of
+from app.web.pages.formats import duration, share
 from app.web.pages.render import queue_path, worker_path
+from app.web.pages.shell import is_away
 
 LONGEST_TABLE = 12
-"""Names, queues or workers shown, the busiest first; `GET /stats?by=` tells all."""
-_CHOICES = {"range": tuple(RANGES), "by": tuple(BY)}
-_QUANTILES = (0.5, 0.95, 0.99)
+"""Names, queues or workers shown, the first by the order chosen; `GET /stats?by=` tells all."""
+KEYS = {"succeeded": "SUCCESS", "revoked": "REVOKED", "failed": "FAILURE", "lost": "LOST"}
+"""The state that lends each outcome its colour."""
+STEPS = {60: "minute", 3_600: "hour"}
+"""Steps that have a word, in seconds."""
+PLOTS = {
+    "count": "Ended per {step}",
+    "rate": "Failed of those",
+    "wait": "Waited for a worker",
+    "run": "Ran",
+}
+
+
+def _of(seconds: float | None) -> float:
+    return -1.0 if seconds is None else seconds
+
+
+ORDERS: dict[str, Callable[[Ended], float]] = {
+    "ended": lambda ended: ended.count,
+    "failed": lambda ended: ended.failed,
+    "rate": lambda ended: _of(ended.failure_rate),
+    "wait": lambda ended: _of(ended.wait.quantiles(0.95)[0]),
+    "run": lambda ended: _of(ended.run.quantiles(0.95)[0]),
+}
+"""What the table can be sorted by, the greatest first."""
+USUAL_ORDER = "ended"
+_CHOICES = {"range": tuple(RANGES), "by": tuple(BY), "sort": tuple(ORDERS)}
 
 
 class Choice(NamedTuple):
-    """A time and a kind of label, as the address says it."""
+    """A time, a kind of label and an order of these, as the address says it."""
 
     range: Range = USUAL_RANGE
     by: str = "name"
+    sort: str = USUAL_ORDER
 
     @property
     def query(self) -> str:
         """`range=24h&by=queue`; "" for the usual choice."""
         if self == Choice():
             return ""
-        return urlencode({"range": self.range.key, "by": self.by})
+        pairs = {"range": self.range.key, "by": self.by}
+        return urlencode(pairs if self.sort == USUAL_ORDER else {**pairs, "sort": self.sort})
 
     def address(self, **other: str) -> str:
         """The page with another choice."""
-        return "/?" + urlencode({"range": self.range.key, "by": self.by, **other})
+        pairs = {"range": self.range.key, "by": self.by, "sort": self.sort, **other}
+        if pairs["sort"] == USUAL_ORDER:
+            del pairs["sort"]
+        return "/?" + urlencode(pairs)
+
+    def tasks(self, label: str | None = None, **pairs: str) -> str:
+        """The list of the tasks that a figure of this time counts."""
+        named = {} if label is None else {self.by: label}
+        return address_of(**named, **pairs, since=self.range.key)
+
+
+class Key(NamedTuple):
+    """One entry of a legend: the class that colours it, its word, its value in all of the time, the
+    list that proves it, and which cell of a step it is (see `Step.cells`)."""
+
+    name: str
+    word: str
+    value: str
+    address: str
+    cell: int
+
+
+class Titled(NamedTuple):
+    """A plot with what stands above it. `query` is added to a list of tasks that it opens."""
+
+    title: str
+    query: str
+    keys: tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One name, queue or worker: what ended, the share of it that failed, how long it ran and
-    waited at three quantiles."""
+    """One name, queue or worker: what ended, and how long it ran and waited at p95. `address` is
+    its own page or list; None: it has none."""
 
-    label: str
+    label: str | None
+    word: str
     address: str | None
     ended: Ended
-    run: tuple[float | None, ...]
-    wait: tuple[float | None, ...]
+    run: float | None
+    wait: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +111,8 @@ class EndedPart:
     """All that this part of the page shows. `more` labels have no row."""
 
     choice: Choice
-    ranges: tuple[Range, ...]
-    kinds: tuple[str, ...]
     chart: Chart
+    titles: dict[str, Titled]
     total: Row
     rows: tuple[Row, ...]
     more: int
@@ -69,37 +126,82 @@ def choice_of(pairs: Iterable[tuple[str, str]]) -> Choice:
             words = f"{value[:100]!r} is not one of {', '.join(_CHOICES[key])}"
             raise BadInput("There are no such figures.", (FieldError(("query", key), words),))
     wanted = RANGES[values["range"]] if "range" in values else USUAL_RANGE
-    return Choice(wanted, values.get("by", "name"))
+    return Choice(wanted, values.get("by", "name"), values.get("sort", USUAL_ORDER))
 
 
-def part_of(found: Found, choice: Choice) -> EndedPart:
+def part_of(charted: Charted, choice: Choice, health: Health) -> EndedPart:
     """What is shown of figures that were read."""
-    shown = found.labels[:LONGEST_TABLE]
+    found = charted.found
+    order = ORDERS[choice.sort]
+    labels = sorted(found.labels, key=lambda each: -order(each[1]))
+    total = found.total
     return EndedPart(
         choice=choice,
-        ranges=tuple(RANGES.values()),
-        kinds=tuple(BY),
-        chart=draw(found),
-        total=_row("All", None, found.total),
-        rows=tuple(_labelled(choice, label, ended) for label, ended in shown),
-        more=len(found.labels) - len(shown),
+        chart=chart_of(charted, health),
+        titles=_titles(total, choice),
+        total=_row(None, "All", None, total),
+        rows=tuple(_labelled(choice, label, ended) for label, ended in labels[:LONGEST_TABLE]),
+        more=max(0, len(labels) - LONGEST_TABLE),
     )
+
+
+def chart_of(charted: Charted, health: Health) -> Chart:
+    """The charts of figures that were read."""
+    recorder, status = health.recorder, health.status
+    heard_since = None if status is None or not status.live else status.started_at
+    return draw(charted, heard_since, recorder.since if is_away(recorder) else None)
+
+
+def _titles(total: Ended, choice: Choice) -> dict[str, Titled]:
+    failed = ",".join(state.value for state in FAILED)
+    outcomes = []
+    for cell, (word, states) in enumerate(OUTCOMES, 1):
+        address = choice.tasks(state=",".join(states))
+        outcomes.append(
+            Key(f"state-{KEYS[word]}", word, f"{count_of(total, states):,}", address, cell)
+        )
+    cell = len(OUTCOMES) + 1
+    rate = Key(
+        "state-FAILURE",
+        "failed",
+        share(total.failed, total.count),
+        choice.tasks(state=failed),
+        cell,
+    )
+    times = []
+    for sketch, sort in ((total.wait, {}), (total.run, {"sort": "-runtime"})):
+        cells = range(cell + 1, cell + 1 + len(LINES))
+        cell += len(LINES)
+        quantiles = sketch.quantiles(*QUANTILES)
+        times.append(
+            tuple(
+                Key(f"line {word}", word, duration(seconds), choice.tasks(**sort), each)
+                for word, seconds, each in zip(LINES, quantiles, cells, strict=True)
+            )
+        )
+    step = STEPS.get(choice.range.step) or duration(choice.range.step)
+    named = {key: title.format(step=step) for key, title in PLOTS.items()}
+    return {
+        "count": Titled(named["count"], "", tuple(outcomes)),
+        "rate": Titled(named["rate"], urlencode({"state": failed}), (rate,)),
+        "wait": Titled(named["wait"], "", times[0]),
+        "run": Titled(named["run"], urlencode({"sort": "-runtime"}), times[1]),
+    }
 
 
 def _labelled(choice: Choice, label: str | None, ended: Ended) -> Row:
     if label is None:
-        return _row("not known", None, ended)
+        return _row(None, "not known", None, ended)
     if label == OTHER_LABELS:
-        return _row("others", None, ended)
+        return _row(None, "others", None, ended)
     kind = BY[choice.by]
     if kind is Kind.NAME:
-        since = choice.range.key
-        address = "/ui/tasks?" + urlencode({"name": label, "since": since})
-    else:
-        address = queue_path(label) if kind is Kind.QUEUE else worker_path(label)
-    return _row(label, address, ended)
+        return _row(label, label, choice.tasks(label), ended)
+    return _row(
+        label, label, queue_path(label) if kind is Kind.QUEUE else worker_path(label), ended
+    )
 
 
-def _row(label: str, address: str | None, ended: Ended) -> Row:
-    run, wait = ended.run.quantiles(*_QUANTILES), ended.wait.quantiles(*_QUANTILES)
-    return Row(label, address, ended, tuple(run), tuple(wait))
+def _row(label: str | None, word: str, address: str | None, ended: Ended) -> Row:
+    [run], [wait] = ended.run.quantiles(0.95), ended.wait.quantiles(0.95)
+    return Row(label, word, address, ended, run, wait)

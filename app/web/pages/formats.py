@@ -74,6 +74,16 @@ def amount(number: float | None) -> str:
     return UNKNOWN
 
 
+def share(part: float, whole: float) -> str:
+    """`2.5 %`; never rounded to none or to all of it. A dash where there is no whole."""
+    if whole <= 0:
+        return UNKNOWN
+    tenths = round(part / whole * 1000)
+    if 0 < part < whole:
+        tenths = max(1, min(999, tenths))
+    return f"{tenths // 10} %" if tenths % 10 == 0 else f"{tenths / 10:.1f} %"
+
+
 def size(count: int) -> str:
     """Bytes or characters: `812 B`, `4.2 KiB`, `1.0 MiB`."""
     if count < 1024:

@@ -1,5 +1,6 @@
 """The first page: what needs attention, then how it goes, then where to go on."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,20 +8,19 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
+from app.domain.errors import StoreUnavailable
 from app.domain.filters import TaskFilter
 from app.domain.queues import Queue
 from app.domain.tasks import Task, TaskState
 from app.domain.workers import Worker, WorkerState
 from app.store import lost, tasks
 from app.store.stories import Stories
-from app.web.figures import BY, USUAL_RANGE
+from app.web.figures import BY, RANGES
+from app.web.pages.attention import Attention, attention_of
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.ended import Choice, EndedPart, choice_of, part_of
 from app.web.pages.forms import Offer, offers
-from app.web.pages.render import queue_path
-from app.web.pages.shell import Whole
-from app.web.quality import Known
 
 LATEST = 8
 """Tasks in each short list: what fits beside the figures without scrolling."""
@@ -33,19 +33,10 @@ router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class Concern:
-    """Something that needs attention, and where to look."""
-
-    state: str
-    words: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """All that the page shows."""
 
-    concerns: tuple[Concern, ...]
+    attention: Attention
     counts: Mapping[TaskState, int]
     ended: EndedPart
     stories: Stories
@@ -65,7 +56,7 @@ class OverviewView:
     every = 1.0
     """Seconds. Figures that change four times a second can't be read."""
     parts = (
-        "concerns",
+        "attention",
         "counts",
         "ended",
         "labels",
@@ -94,8 +85,8 @@ async def read_page(dashboard: Dashboard, choice: Choice) -> Overview:
     """Reads it all. Raises StoreUnavailable."""
     umbel = dashboard.umbel
     whole = await dashboard.shell.whole()
-    hour = await dashboard.charts.read(USUAL_RANGE, BY[choice.by])
-    found = await dashboard.charts.read(choice.range, BY[choice.by])
+    charted = await dashboard.charts.read(choice.range, BY[choice.by])
+    compared = await dashboard.comparison.read()
     latest = await umbel.reading(tasks.page, umbel.db, TaskFilter(), limit=LATEST)
     failed = TaskFilter(states=(TaskState.FAILURE, TaskState.LOST))
     failures = await umbel.reading(tasks.page, umbel.db, failed, limit=LATEST)
@@ -106,9 +97,9 @@ async def read_page(dashboard: Dashboard, choice: Choice) -> Overview:
     deepest = sorted(whole.queues, key=lambda queue: (-queue.waiting, queue.name))
     offered = offers(await umbel.operations.catalog())
     return Overview(
-        concerns=(*_concerns(whole, hour.total.counts), *_of_quality(known)),
+        attention=attention_of(whole, known, compared, umbel.health, time.time()),
         counts=whole.counts,
-        ended=part_of(found, choice),
+        ended=part_of(charted, choice, umbel.health),
         workers=tuple(busiest[:LONGEST_LIST]),
         queues=tuple(deepest[:LONGEST_LIST]),
         latest=tuple(latest.tasks),
@@ -125,36 +116,22 @@ async def read_page(dashboard: Dashboard, choice: Choice) -> Overview:
 async def show(request: Request) -> Response:
     """The page."""
     dashboard = dashboard_of(request)
-    view = OverviewView(dashboard, choice_of(request.query_params.multi_items()))
-    return await dashboard.page(request, "overview/show.html", view)
+    choice = choice_of(request.query_params.multi_items())
+    view = OverviewView(dashboard, choice)
+    return await dashboard.page(
+        request,
+        "overview/show.html",
+        view,
+        choice=choice,
+        ranges=tuple(RANGES.values()),
+        is_empty=await _is_empty(dashboard),
+    )
 
 
-def _concerns(whole: Whole, hour: Mapping[TaskState, int]) -> list[Concern]:
-    found = []
-    for state, one, many in (
-        (TaskState.FAILURE, "task failed", "tasks failed"),
-        (TaskState.LOST, "task was lost", "tasks were lost"),
-    ):
-        count = hour.get(state, 0)
-        if count > 0:
-            address = f"/ui/tasks?state={state.value}&since=1h"
-            words = one if count == 1 else many
-            found.append(Concern(state.value, f"{count:,} {words} in the last hour", address))
-    for worker in whole.lost:
-        found.append(Concern("LOST", f"Worker {worker.name} is lost", "/ui/workers"))
-    unread = [queue for queue in whole.queues if queue.waiting and not queue.consumers]
-    for queue in unread:
-        words = f"No worker reads queue {queue.name}: {queue.waiting:,} waiting"
-        found.append(Concern("REJECTED", words, "/ui/queues"))
-    for queue in (queue for queue in whole.queues if queue.orphans):
-        words = f"{queue.orphans:,} taken from queue {queue.name} by workers that are gone"
-        found.append(Concern("LOST", words, queue_path(queue.name)))
-    return found
-
-
-def _of_quality(known: Known) -> list[Concern]:
-    if not known.unhealed:
-        return []
-    times = "time" if known.unhealed == 1 else "times"
-    words = f"{known.unhealed:,} {times} in which nobody listened, not made good yet"
-    return [Concern("LOST", words, "/ui/data-quality#windows")]
+async def _is_empty(dashboard: Dashboard) -> bool:
+    """Whether no task was ever heard of, as far as that is known now."""
+    try:
+        whole = await dashboard.shell.whole()
+    except StoreUnavailable:
+        return False
+    return not any(whole.counts.values())

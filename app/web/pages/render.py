@@ -61,6 +61,7 @@ class Templates:
             pretty=json_text.pretty,
             ran=formats.ran,
             short_id=formats.short_id,
+            share=formats.share,
             short_name=formats.short_name,
             size=formats.size,
         )

@@ -98,7 +98,7 @@ class Shell:
     def away(self) -> str:
         """Why the store can't be read, once that is known; "" while it can."""
         store = self._umbel.health.store
-        return store.reason if _is_away(store) else ""
+        return store.reason if is_away(store) else ""
 
     def as_of(self, at: float | None) -> Markup:
         """What a page says that is not as things are now but as they were; nothing for None."""
@@ -107,12 +107,12 @@ class Shell:
     def troubles(self) -> list[Trouble]:
         """What is away now, the cause before its consequences."""
         health, found = self._umbel.health, []
-        if _is_away(health.store):
+        if is_away(health.store):
             found.append(Trouble("The store does not answer.", "No history.", health.store))
-        if _is_away(health.broker):
+        if is_away(health.broker):
             detail = "Tasks can't be sent, and what you see may be out of date."
             found.append(Trouble("Redis does not answer.", detail, health.broker))
-        elif _is_away(health.recorder):
+        elif is_away(health.recorder):
             detail = "Nothing new is heard, so what you see may be out of date."
             found.append(Trouble("The recorder is away.", detail, health.recorder))
         return found
@@ -123,7 +123,8 @@ class Shell:
         return {name: self._render(f"shell/_{name}.html", **context) for name in names}
 
 
-def _is_away(part: Part) -> bool:
+def is_away(part: Part) -> bool:
+    """Whether it has been away for long enough that pages say so."""
     return not part.ok and time.time() - part.since > PATIENCE
 
 

@@ -1,0 +1,43 @@
+"""The steps of the charts as a table: every number that is drawn, each with the list behind it."""
+
+import time
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.web.figures import BY
+from app.web.pages.chart import Step
+from app.web.pages.concerns import address_of
+from app.web.pages.dashboard import dashboard_of
+from app.web.pages.ended import Choice, chart_of, choice_of
+from app.web.pages.formats import machine_time
+
+router = APIRouter()
+
+
+@router.get("/ui/figures", include_in_schema=False)
+async def index(request: Request) -> Response:
+    """The page."""
+    dashboard = dashboard_of(request)
+    choice = choice_of(request.query_params.multi_items())
+
+    async def read() -> tuple[tuple[Step, ...], float]:
+        charted = await dashboard.charts.read(choice.range, BY[choice.by])
+        return chart_of(charted, dashboard.umbel.health).steps, time.time()
+
+    (steps, read_at), as_of = await dashboard.recall(f"figures?{choice.range.key}", read)
+    return await dashboard.page(
+        request,
+        "figures/index.html",
+        as_of=as_of,
+        choice=choice,
+        steps=steps[::-1],
+        read_at=read_at,
+        address=address_in,
+    )
+
+
+def address_in(choice: Choice, step: Step, **pairs: str) -> str:
+    """The list of tasks that were first heard of in a step."""
+    until = step.at + choice.range.step
+    return address_of(**pairs, since=machine_time(step.at), until=machine_time(until))

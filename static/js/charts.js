@@ -1,0 +1,156 @@
+/* Reading the charts: point at a step, or go through them by the arrow keys, and the legends say its
+   numbers; drag over several, or hold Shift, and their tasks are listed. Steps are kept by their
+   moment, not their place: a live chart moves on under its reader. */
+(() => {
+  const root = document.querySelector("[data-charts]");
+  if (!root) return;
+  const when = root.querySelector("[data-when]");
+  const note = root.querySelector("[data-note]");
+  const open = root.querySelector("[data-open]");
+  const scrub = root.querySelector("[data-scrub]");
+  const resting = note.textContent;
+  const STEPS = "Point at a chart, or drag over a time to list its tasks. ";
+  let text = "";
+  let steps = [];
+  let length = 60; // seconds of one step
+  let anchor = null; // the step where a selection began, and where it ends: seconds since the epoch
+  let head = null;
+  let query = "";
+  let dragging = false;
+
+  function read() {
+    const data = document.getElementById("ended").dataset;
+    if (data.steps === text) return;
+    text = data.steps;
+    length = Number(data.step);
+    steps = text.split(";").map((step) => {
+      const [at, ...cells] = step.split("|");
+      return { at: Number(at), note: cells.pop(), cells };
+    });
+    scrub.max = String(steps.length - 1);
+  }
+
+  const indexOf = (at) => steps.findIndex((step) => step.at === at);
+  const iso = (at) => `${new Date(at * 1000).toISOString().slice(0, 19)}Z`;
+
+  function span(first, last) {
+    const day = (at) => new Date(at * 1000).toLocaleDateString("en", { month: "short", day: "numeric", timeZone: "UTC" });
+    const clock = (at) => iso(at).slice(11, 16);
+    const end = last + length;
+    const upTo = day(first) === day(end) ? clock(end) : `${day(end)} ${clock(end)}`;
+    return `${day(first)} ${clock(first)} to ${upTo} UTC`;
+  }
+
+  function address(first, last) {
+    const pairs = `since=${encodeURIComponent(iso(first))}&until=${encodeURIComponent(iso(last + length))}`;
+    return `/ui/tasks?${query ? `${query}&` : ""}${pairs}`;
+  }
+
+  /* Of several steps only counts can be added up; how long most of them took can't. */
+  function cellsOf(chosen) {
+    if (chosen.length === 1) return chosen[0].cells;
+    const sums = chosen[0].cells.map((_, cell) => {
+      const counts = chosen.map((step) => step.cells[cell].replaceAll(",", ""));
+      return counts.every((count) => /^\d+$/.test(count)) ? counts.reduce((sum, count) => sum + Number(count), 0).toLocaleString("en") : "—";
+    });
+    return sums;
+  }
+
+  function show() {
+    read();
+    const [from, to] = [indexOf(anchor), indexOf(head)];
+    const active = from >= 0 && to >= 0;
+    const [first, last] = active ? [Math.min(from, to), Math.max(from, to)] : [0, -1];
+    const chosen = steps.slice(first, last + 1);
+    const cells = active ? cellsOf(chosen) : [];
+    for (const value of root.querySelectorAll("[data-cell]")) {
+      const words = active ? cells[Number(value.dataset.cell)] : value.dataset.all;
+      if (value.textContent !== words) value.textContent = words;
+    }
+    for (const cursor of root.querySelectorAll(".cursor")) {
+      cursor.setAttribute("x", `${(100 * first) / steps.length}%`);
+      cursor.setAttribute("width", active ? `${(100 * chosen.length) / steps.length}%` : "0");
+    }
+    when.hidden = open.hidden = !active;
+    note.textContent = active ? chosen.map((step) => step.note).find(Boolean) || "" : STEPS + resting;
+    if (!active) return;
+    when.textContent = span(chosen[0].at, chosen.at(-1).at);
+    const ended = cells[0] === "—" ? "Their tasks" : cells[0] === "1" ? "1 ended: the list" : `${cells[0]} ended: the list`;
+    open.textContent = ended;
+    open.href = address(chosen[0].at, chosen.at(-1).at);
+    scrub.value = String(to);
+    scrub.setAttribute("aria-valuetext", `${when.textContent}: ${cells[0]} ended, ${cells[1]} succeeded, ${cells[3]} failed, waited ${cells[7]} and ran ${cells[10]} at p95. ${note.textContent}`);
+  }
+
+  function choose(at, extend) {
+    head = at;
+    if (!extend || anchor === null) anchor = at;
+    show();
+  }
+
+  function clear() {
+    anchor = head = null;
+    dragging = false;
+    show();
+  }
+
+  function stepAt(event) {
+    const canvas = event.target.closest && event.target.closest(".canvas");
+    if (!canvas && !dragging) return null;
+    const box = (canvas || root.querySelector(".canvas")).getBoundingClientRect();
+    const place = Math.floor(((event.clientX - box.left) / box.width) * steps.length);
+    return steps[Math.max(0, Math.min(steps.length - 1, place))].at;
+  }
+
+  root.addEventListener("pointerdown", (event) => {
+    const at = stepAt(event);
+    if (at === null || event.button) return;
+    query = event.target.closest(".plot").dataset.query;
+    dragging = event.pointerType === "mouse";
+    if (dragging) event.target.closest(".canvas").setPointerCapture(event.pointerId);
+    choose(at, event.shiftKey);
+  });
+
+  root.addEventListener("pointermove", (event) => {
+    const at = stepAt(event);
+    if (at !== null) choose(at, dragging);
+    else if (document.activeElement !== scrub && !event.target.closest("[data-open]")) return;
+  });
+
+  root.addEventListener("pointerup", () => {
+    if (!dragging) return;
+    dragging = false;
+    location.assign(open.href);
+  });
+
+  root.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse" && document.activeElement !== scrub) clear();
+  });
+
+  scrub.addEventListener("focus", () => {
+    query = "";
+    if (head === null) choose(steps.at(-1).at, false);
+  });
+
+  scrub.addEventListener("blur", (event) => {
+    if (event.relatedTarget !== open) clear();
+  });
+
+  scrub.addEventListener("keydown", (event) => {
+    const moves = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
+    if (event.key in moves) {
+      const place = Math.max(0, Math.min(steps.length - 1, indexOf(head) + moves[event.key]));
+      choose(steps[place].at, event.shiftKey);
+    } else if (event.key === "Enter") location.assign(open.href);
+    else if (event.key === "Escape") choose(head, false);
+    else return;
+    event.preventDefault();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && dragging) clear();
+  });
+  document.addEventListener("umbel:changed", show);
+  scrub.hidden = false;
+  show();
+})();
