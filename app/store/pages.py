@@ -16,13 +16,13 @@ from app.store.database import Database
 from app.store.runtimes import few_ran
 from app.store.schema import tasks
 from app.store.selects import PLACES, SUMMARIES, read_summaries
-from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, nth
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, count, narrow, nth
 
 MAX_PAGE = 500
 """Tasks of one page; a script that wants more follows the cursor."""
 SECONDS = 0.06
 """After so long a call hands back what it has, and a cursor that goes on from there: a page can be
-short and not be the last. One step more may be under way, and takes about as long."""
+short and not be the last. A step is begun only where it should end by then."""
 ENTRIES = (2_000, 20_000, 150_000)
 """Entries of an index that one step after the other compares: few where most match, more where few
 do, at some 0.2 µs each."""
@@ -128,12 +128,27 @@ class _Walk:
         self._steps = iter(ROWS if self._way.beside else ENTRIES)
         self._left = SEARCHED if self._way.beside else EXAMINED
         self._chunk = 0
-        self._deadline = time.monotonic() + SECONDS
+        self._looked_at = 0
+        self._began = time.monotonic()
 
     @property
     def goes_on(self) -> bool:
         """Whether there may be more, and one call may look for it."""
-        return not self.ended and self._left > 0 and time.monotonic() < self._deadline
+        return not self.ended and self._left > 0 and self._spare > 0
+
+    @property
+    def _spare(self) -> float:
+        """Seconds that are left."""
+        return self._began + SECONDS - time.monotonic()
+
+    def _next_chunk(self, limit: int) -> int:
+        """Entries or rows of the next step: more than before, as far as they fit into the time at
+        the pace of those before."""
+        wanted = next(self._steps, self._chunk)
+        if self._looked_at:
+            each = (SECONDS - self._spare) / self._looked_at
+            wanted = min(wanted, max(int(self._spare / each), self._chunk))
+        return max(wanted, limit)
 
     def step(self, rows: Select[Any], limit: int, read: Read[T]) -> Sequence[T]:
         """The next rows that match, at most `limit`; few or none says nothing of what follows."""
@@ -142,7 +157,7 @@ class _Walk:
             found = self._read(rows, self._bounds, limit, read)
             self.ended = len(found) < limit
             return found
-        self._chunk = max(next(self._steps, self._chunk), limit)
+        self._chunk = self._next_chunk(limit)
         return (self._searched if way.beside else self._compared)(rows, limit, read)
 
     def _compared(self, rows: Select[Any], limit: int, read: Read[T]) -> Sequence[T]:
@@ -177,6 +192,7 @@ class _Walk:
         else:
             self.at, self._bounds = far, self._bounds.after(far)
         self._left -= self._chunk
+        self._looked_at += self._chunk
 
     def _read(self, rows: Select[Any], bounds: Bounds, limit: int, read: Read[T]) -> Sequence[T]:
         places = self._way.places(self._connection, bounds, limit).subquery()
@@ -197,7 +213,7 @@ def _sorted(
     covering = [way for way in narrowed.ways if way.covering and not way.beside]
     if covering:
         way = best(connection, covering, moments)
-        if nth(connection, way, moments, SORTED + 1) is None:
+        if count(connection, way.entries, moments, SORTED + 1) <= SORTED:
             places = way.places(connection, sorting, limit).subquery()
             query = SUMMARIES.where(tasks.c.seq.in_(select(places.c.seq)))
             return query.order_by(*sorting.order(sorting.keys))

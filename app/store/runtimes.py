@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, select, union_all
 from app.store.arguments import compared_rows
 from app.store.schema import tasks
 from app.store.selects import SUMMARIES
-from app.store.ways import Bounds, Narrowed, Way, by_state, nth
+from app.store.ways import Bounds, Narrowed, Way, by_state, count
 
 SORTED = 100_000
 """Entries of the index that are sorted by time at once, in some 50 ms; where more ran so long,
@@ -25,7 +25,7 @@ def few_ran(
         return None
     way, ran = along(narrowed), replace(bounds, by_runtime=True)
     most = ROWS_SORTED if narrowed.texts else SORTED
-    if nth(connection, way, ran, most + 1) is not None:
+    if count(connection, way.entries, ran, most + 1) > most:
         return None
     places = _in_time(way, ran)
     order = bounds.order((tasks.c.seq,))

@@ -3,15 +3,15 @@
 from dataclasses import dataclass, replace
 from math import floor, log10
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select
+from sqlalchemy import Connection, func, literal, select
 
 from app.domain.filters import Sort, TaskFilter
 from app.store.arguments import CALLS, taken
 from app.store.database import Database
 from app.store.runtimes import along
-from app.store.schema import BIG, state_counts, tasks
+from app.store.schema import BIG, STATE_CODES, state_counts, tasks
 from app.store.selects import JOINED
-from app.store.ways import Bounds, Narrowed, Way, best, by_state, narrow, nth, those
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, count, narrow, nth, those
 
 COUNTED = 20_000
 """Entries of an index that are counted one by one: some milliseconds."""
@@ -62,12 +62,15 @@ def _of_entries(connection: Connection, narrowed: Narrowed) -> Total:
     else:
         # Any index tells what places there are, and reads less than the table.
         way = by_state((), (), ())
-    entries = _count(connection, way.entries, bounds, COUNTED + 1)
+    entries = count(connection, way.entries, bounds, COUNTED + 1)
     if entries <= COUNTED:
-        exact = _count(connection, way, bounds, COUNTED) if way.within else entries
+        exact = count(connection, way, bounds, COUNTED) if way.within else entries
         return Total(exact, True)
     span = _span(connection, bounds)
     sparse = max(SPARSEST, _known(connection) // COUNTED)
+    if len(way.values) > len(STATE_CODES) and not narrowed.ran:
+        # Each branch is looked up in each window, and states are fewer than these labels.
+        way = by_state(narrowed.codes, narrowed.labelled, ())
     return Total(_about(_sampled(connection, way, span, sparse) * sparse), False)
 
 
@@ -75,8 +78,8 @@ def _of_runtimes(connection: Connection, narrowed: Narrowed) -> Total:
     """Where few ran so long, the index of runtimes knows them; of more, labels or rows do."""
     ran = replace(narrowed.bounds, by_runtime=True)
     way = along(narrowed)
-    if _count(connection, way.entries, ran, COUNTED + 1) <= COUNTED:
-        return Total(_count(connection, way, ran, COUNTED), True)
+    if count(connection, way.entries, ran, COUNTED + 1) <= COUNTED:
+        return Total(count(connection, way, ran, COUNTED), True)
     covering = [way for way in narrowed.ways if way.covering]
     if covering:
         return _of_entries(connection, replace(narrowed, ways=covering))
@@ -113,13 +116,6 @@ def _span(connection: Connection, bounds: Bounds) -> Bounds:
     return Bounds(max(bounds.first, first), max(min(bounds.end, last + 1), first))
 
 
-def _count(connection: Connection, way: Way, bounds: Bounds, most: int) -> int:
-    """How many places it has, at most so many."""
-    rows = select(literal(1)).select_from(tasks).where(*_on(way), *bounds.conditions()).limit(most)
-    found: int = connection.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
-    return found
-
-
 def _sampled(connection: Connection, way: Way, span: Bounds, sparse: int) -> int:
     """How many places it has in windows that lie evenly in a span, and are one part of so many."""
     step = max(sparse, (span.end - span.first) // WINDOWS)
@@ -130,14 +126,10 @@ def _sampled(connection: Connection, way: Way, span: Bounds, sparse: int) -> int
     following = (window.c.first + step).label("first")
     window = window.union_all(select(following).where(following < span.end))
     within = tasks.c.seq >= window.c.first, tasks.c.seq < window.c.first + width
-    each = select(func.count()).select_from(tasks).where(*_on(way), *within)
+    each = select(func.count()).select_from(tasks).where(*way.conditions, *within)
     counts = select(each.correlate(window).scalar_subquery().label("places")).select_from(window)
     query = select(func.coalesce(func.sum(counts.subquery().c.places), 0))
     return int(connection.execute(query).scalar_one())
-
-
-def _on(way: Way) -> tuple[ColumnElement[bool], ...]:
-    return (or_(*(and_(*branch) for branch in way.branches)), *way.within)
 
 
 def _about(estimated: float) -> int:

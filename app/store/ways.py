@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
+    literal,
     or_,
     select,
     true,
@@ -150,12 +151,25 @@ class Way:
     what needs the row.
     """
 
-    branches: tuple[tuple[Condition, ...], ...] = ((),)
+    column: Column[Any] | None = None
+    values: tuple[int, ...] = ()
     within: tuple[Condition, ...] = ()
     beside: tuple[Condition, ...] = ()
     word: str | None = None
     covering: bool = False
     """Whether its entries tell the runtime too."""
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What its entries have in common, whatever their branch, and are compared with."""
+        return (*([] if self.column is None else [self.column.in_(self.values)]), *self.within)
+
+    @property
+    def branches(self) -> list[tuple[Condition, ...]]:
+        """What each part of it is looked up by."""
+        if self.column is None:
+            return [()]
+        return [(self.column == value,) for value in self.values]
 
     @property
     def entries(self) -> "Way":
@@ -240,10 +254,11 @@ def narrow(connection: Connection, wanted: TaskFilter, sort: Sort) -> Narrowed:
     beside = (*found.ran, *found.texts)
     for kind, numbers in reached.items():
         if len(numbers) <= BRANCHES:
-            branches = tuple((_COLUMNS[kind] == number,) for number in numbers)
             others = tuple(condition for other, condition in each.items() if other != kind)
             within = (*found.stated, *others, *left_out, *found.ran)
-            found.ways.append(Way(branches, within, found.texts, covering=True))
+            found.ways.append(
+                Way(_COLUMNS[kind], tuple(numbers), within, found.texts, covering=True)
+            )
     if codes or (found.labelled and not found.ways):
         found.ways.append(by_state(codes, found.labelled, beside))
     found.ways += [Way(beside=found.conditions, word=word) for word in _sought(connection, wanted)]
@@ -333,7 +348,7 @@ def by_state(
 ) -> Way:
     """The way along tasks in these states, none for any: in order of places, or of runtimes."""
     codes = codes or tuple(STATE_CODES.values())
-    return Way(tuple((tasks.c.state == code,) for code in codes), within, beside)
+    return Way(tasks.c.state, tuple(codes), within, beside)
 
 
 def best(connection: Connection, ways: Sequence[Way], bounds: Bounds) -> Way:
@@ -365,6 +380,15 @@ def nth(connection: Connection, way: Way, bounds: Bounds, number: int) -> Place 
     """The place of the next so many-th entry; None if there are fewer."""
     row = connection.execute(way.entries.places(connection, bounds, 1, number - 1)).first()
     return None if row is None else bounds.place(row)
+
+
+def count(connection: Connection, way: Way, bounds: Bounds, most: int) -> int:
+    """How many places it has, at most so many: its branches one after the other, which takes a
+    fifth of reading them in order."""
+    rows = select(literal(1)).select_from(tasks).where(*way.conditions, *bounds.conditions())
+    cut = rows.limit(most).subquery()
+    found: int = connection.execute(select(func.count()).select_from(cut)).scalar_one()
+    return found
 
 
 def those(places: Iterable[int]) -> Condition:

@@ -130,6 +130,7 @@ def test_no_count_scans_the_table(stored: Database, monkeypatch: pytest.MonkeyPa
             with plans(stored) as found:
                 totals.total(stored, wanted)
             assert scans(found) == [], wanted
+            assert not [step for step in found if step.startswith("MULTI-INDEX OR")], wanted
 
 
 def test_a_page_takes_few_queries_however_little_matches(stored: Database) -> None:
