@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from app.broker.durable import ENTRIES, STREAM
 from app.broker.errand import Errand
@@ -19,13 +19,9 @@ EVENT_BYTES = 512 * 1024
 """Bytes of one `task-multi` message, for a receiver decodes it in one go."""
 CHECK_BYTES = 1 << 20
 """Bytes written to the stream of durable events before its size is looked at again."""
-TASKS_AT_ONCE = 100
-"""Tasks of one command within a transaction, some 100 KB: packed where the memory of the one
-before was, which takes half the time of packing it all at once."""
 
 OWN = (SUBMITTED, SUBMITTED_ORDER, SUBMITTED_BYTES, IDEMPOTENCY, IDEMPOTENCY_ORDER)
 
-T = TypeVar("T")
 Command = tuple[bytes | str | int, ...]
 _KINDS = ("task-sent", "task-multi")
 
@@ -80,7 +76,7 @@ class Calls:
         events = self._events(written)
         call.keys = (*self._own, *queues)
         call.arguments = [
-            *self._common(errands[0], events),
+            *self._common(errands[0], self._bound(_streamed(events))),
             str(len(events)),
             str(len(written)),
             *[str(len(messages)) for messages in queues.values()],
@@ -93,49 +89,45 @@ class Calls:
     def for_transaction(self, errand: Errand) -> Call:
         """The call of the script that says whether the transaction may begin."""
         call = Call([errand])
-        queues = dict.fromkeys(one.queue_key for one in errand.written)
-        call.keys = (*self._own, self.guard, *queues)
-        call.arguments = [*self._common(errand, ())]
+        call.keys = (*self._own, self.guard, *errand.queues)
+        call.arguments = [*self._common(errand, "0")]
         return call
 
     def transaction(self, errand: Errand, stamp: str, streamed: bool) -> Iterator[Command]:
-        """Its steps but for the last, after the script gave it this stamp. `streamed` False:
-        something else stands at the stream's place."""
+        """Its steps but for the last, after the script gave it this stamp: tasks are written
+        while Redis takes in those before them. `streamed` False: something else stands at the
+        stream's place."""
         yield ("MULTI",)
-        added = 0
-        for some in _pieces(errand.written):
-            yield ("HSET", SUBMITTED, *_entries(some))
-            order = [f"{stamp} {len(one.entry)} {one.task_id}" for one in some]
+        added = appended = 0
+        for piece in errand.pieces():
+            added += sum([len(one.entry) for one in piece])
+            yield ("HSET", SUBMITTED, *_entries(piece))
+            order = [f"{stamp} {len(one.entry)} {one.task_id}" for one in piece]
             yield ("RPUSH", SUBMITTED_ORDER, *order)
-            added += sum([len(one.entry) for one in some])
-        events = self._events(errand.written)
-        common = self._common(errand, events)
-        own = self._own
+            for queue, messages in _by_queue(piece).items():
+                yield ("LPUSH", queue, *messages)
+            for event in (events := self._events(piece)):
+                if streamed and self._stream is not None:
+                    yield self._addition(event)
+                yield ("PUBLISH", event.channel, event.published)
+            appended += _streamed(events)
+        own, common = self._own, self._common(errand, self._bound(appended))
         yield ("EVAL", KEEP.text, len(own), *own, "", "", *common, stamp, str(added))
-        if streamed and self._stream is not None:
-            for event in events:
-                yield self._addition(event)
-        for queue, messages in _by_queue(errand.written).items():
-            for several in _pieces(messages):
-                yield ("LPUSH", queue, *several)
-        for event in events:
-            yield ("PUBLISH", event.channel, event.published)
         yield ("DEL", self.guard)
 
     def _addition(self, event: Event) -> Command:
         bound: Command = ("XADD", self._own[-1], "MAXLEN", "~", ENTRIES, "*")
         return (*bound, "p", self._producer, "n", "0", "e", event.streamed)
 
-    def _common(self, errand: Errand, events: Sequence[Event]) -> tuple[bytes | str, ...]:
+    def _common(self, errand: Errand, bound: str) -> tuple[str, ...]:
         """What all scripts are told after the deadline and the resend mark."""
         first = errand.written[0]
-        bound = self._bound(events)
         request = (errand.key, errand.fingerprint, errand.seed)
         return (*request, first.task_id, first.entry, self._producer, bound)
 
-    def _bound(self, events: Sequence[Event]) -> str:
-        """The stream's bound where its size is to be looked at."""
-        self._unchecked += sum([len(event.streamed) for event in events])
+    def _bound(self, appended: int) -> str:
+        """The stream's bound where its size is to be looked at, once so much is appended."""
+        self._unchecked += appended
         if self._unchecked < CHECK_BYTES:
             return "0"
         self._unchecked = 0
@@ -157,14 +149,18 @@ class Calls:
         return found
 
 
-def _by_queue(written: Iterable[Written]) -> dict[str, list[bytes]]:
-    queues: dict[str, list[bytes]] = {}
+def _streamed(events: Iterable[Event]) -> int:
+    return sum([len(event.streamed) for event in events])
+
+
+def _by_queue(written: Iterable[Written]) -> dict[str, list[str]]:
+    queues: dict[str, list[str]] = {}
     for one in written:
         queues.setdefault(one.queue_key, []).append(one.message)
     return queues
 
 
-def _entries(written: Iterable[Written]) -> list[bytes | str]:
+def _entries(written: Iterable[Written]) -> list[str]:
     return [part for one in written for part in (one.task_id, one.entry)]
 
 
@@ -178,8 +174,3 @@ def _lists(events: Iterable[str]) -> Iterator[str]:
         together.append(event)
         size += len(event)
     yield f"[{', '.join(together)}]"
-
-
-def _pieces(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(things), TASKS_AT_ONCE):
-        yield things[start : start + TASKS_AT_ONCE]

@@ -22,7 +22,7 @@ from app.broker.errand import ANSWERED_WITHIN, LARGE, Errand, Outcome
 from app.broker.line import Line
 from app.broker.script import CHECK, SEND
 from app.broker.transport import safe_url
-from app.domain.errors import BrokerUnavailable
+from app.domain.errors import BadInput, BrokerUnavailable
 
 LATE_ANSWER = 0.1
 """Seconds left for an answer that is here already, but not read by a busy process yet."""
@@ -250,6 +250,9 @@ class GroupCommit:
         the connection broke, and could not be asked about again, may have been."""
         late = isinstance(error, RedisTimeoutError | TimeoutError)
         for errand in group:
+            if isinstance(error, BadInput):
+                errand.refuse(error)
+                continue
             told = UNSENT if late or errand.asked is None else PERHAPS_SENT
             cause = f"does not take tasks ({type(error).__name__})"
             errand.refuse(self._refusal(f"{cause}: {told}"))

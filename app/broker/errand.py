@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from app.broker.message import Written
-from app.domain.errors import BrokerUnavailable
+from app.domain.errors import UmbelError
 
 SENT_WITHIN = 1.0
 """Seconds after which Redis may no longer carry out what was asked."""
@@ -19,6 +19,9 @@ LARGE = 256 * 1024
 """Bytes from which an errand goes alone, after a look whether Redis answers at all, and is given
 time by its size: so a frozen Redis is noticed just as soon, and a busy one is not taken for it.
 It is also about where a transaction becomes cheaper for Redis than a script."""
+PIECE = 100
+"""Tasks written, and sent by one command, at a time: some 100 KB, packed where the memory of the
+ones before was, which takes half the time of packing all at once; and some 1 ms."""
 SLOWEST = 4 * 1024 * 1024
 """Bytes a second that a busy Redis takes in and carries out at the least."""
 
@@ -32,18 +35,21 @@ class Outcome(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Errand:
-    """What one caller has to send, all of it or none.
+    """What one caller has to send, all of it or none: `written` so far, hundreds of tasks of
+    which the `rest` are written while the first are on the wire; `size` bytes or so, to `queues`.
 
     `key` and `fingerprint` are digests of an idempotency key and of its request, or empty.
     An errand that is `alone` shares no script with others.
     """
 
-    written: Sequence[Written]
+    written: list[Written]
+    rest: Iterator[list[Written]]
+    queues: Sequence[str]
+    size: int
     seed: str
     key: str = ""
     fingerprint: str = ""
     alone: bool = False
-    size: int = 0
     started: float = field(default_factory=time.monotonic)
     asked: float | None = None
     outcome: asyncio.Future[Outcome] = field(
@@ -52,7 +58,14 @@ class Errand:
 
     def __post_init__(self) -> None:
         self.alone = self.alone or self.key != ""
-        self.size = sum([2 * len(one.event) + len(one.message) for one in self.written])
+
+    def pieces(self) -> Iterator[list[Written]]:
+        """All of it, piece by piece: the same each time, and each task written once."""
+        for start in range(0, len(self.written), PIECE):
+            yield self.written[start : start + PIECE]
+        for piece in self.rest:
+            self.written += piece
+            yield piece
 
     @property
     def large(self) -> bool:
@@ -76,7 +89,7 @@ class Errand:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
-    def refuse(self, error: BrokerUnavailable) -> None:
+    def refuse(self, error: UmbelError) -> None:
         """Say that it was not done, unless it has been said already how it went."""
         if not self.outcome.done():
             self.outcome.set_exception(error)

@@ -60,8 +60,11 @@ class Line:
         self.clock.learn(sent, time.monotonic(), int(seconds) + int(microseconds) / 1_000_000)
 
     async def write(self, commands: Iterable[Command]) -> None:
-        """Send commands, packed while they are sent."""
-        for piece in _pieces(commands):
+        """Send commands, made and packed while those before them are sent."""
+        for number, piece in enumerate(_pieces(commands)):
+            if number:
+                # Others have their turn, also while Redis takes all in at once.
+                await asyncio.sleep(0)
             await self._there.send_packed_command(piece)
 
     async def read(self, count: int) -> list[Any]:

@@ -1,15 +1,15 @@
 """Sends tasks as Celery's `send_task` does, natively: all of a call's tasks at once, or none."""
 
-import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 
 from app.broker.calls import Calls
 from app.broker.commit import GroupCommit
-from app.broker.errand import Errand
+from app.broker.errand import LARGE, PIECE, Errand
 from app.broker.ids import SEED_BYTES, TAG_BYTES, tag_beginning, uuids
 from app.broker.message import Submission, Writer, Written
 from app.broker.transport import EVENTS_BYTES, Transport
@@ -17,8 +17,10 @@ from app.domain.errors import BadInput, Conflict, TooLarge
 
 BATCH_LIMIT = 10_000
 """Tasks of one call: Redis does nothing else while it queues them, some 50 ms."""
-WRITTEN_AT_ONCE = 200
-"""Messages written before others get their turn on the event loop: some 2 ms."""
+TASK_BYTES = 2_000
+"""Bytes of a task's message and, twice, of its event, without arguments."""
+ARGUMENTS_TIMES = 4
+"""How often arguments are in these, about: in base64, as they are, and as Celery's repr."""
 
 __all__ = ["BATCH_LIMIT", "Published", "Publisher", "Submission"]
 
@@ -74,9 +76,11 @@ class Publisher:
         _check_size(submissions)
         random = os.urandom(SEED_BYTES + TAG_BYTES)
         seed, tag = random[:SEED_BYTES], random[SEED_BYTES:]
-        written = await self._write(submissions, seed, tag)
+        ids = _ids(submissions, seed)
         key, fingerprint = map(_digest, idempotency) if idempotency else ("", "")
-        outcome = await self._commit.run(Errand(written, seed.hex(), key, fingerprint))
+        request = (seed.hex(), key, fingerprint)
+        errand = self._errand(submissions, ids, tag_beginning(tag), request)
+        outcome = await self._commit.run(errand)
         if outcome.kind == "conflict":
             raise Conflict("This Idempotency-Key was used for a different request.")
         if outcome.kind == "not a list":
@@ -84,22 +88,38 @@ class Publisher:
         # The seed is ours where a lost connection made us ask twice.
         if outcome.kind == "replayed" and outcome.more != seed.hex():
             return Published(tuple(_ids(submissions, bytes.fromhex(outcome.more))), True)
-        return Published(tuple([one.task_id for one in written]))
+        return Published(tuple(ids))
 
-    async def _write(
-        self, submissions: Sequence[Submission], seed: bytes, tag: bytes
-    ) -> list[Written]:
-        ids = _ids(submissions, seed)
-        begin, write, now = tag_beginning(tag), self._writer.write, time.time
+    def _errand(
+        self,
+        submissions: Sequence[Submission],
+        ids: Sequence[str],
+        tag: str,
+        request: tuple[str, str, str],
+    ) -> Errand:
+        """A small one is written at once, of a large one its first piece. Raises BadInput."""
+        size = _size(submissions)
+        pieces = self._pieces(submissions, ids, tag)
+        written = next(pieces) if size > LARGE else list(chain.from_iterable(pieces))
+        queues = dict.fromkeys([(one.queue, one.priority) for one in submissions])
+        keys = dict.fromkeys([self._writer.queue_key(*queue) for queue in queues])
+        return Errand(written, pieces, tuple(keys), size, *request)
+
+    def _pieces(
+        self, submissions: Sequence[Submission], ids: Sequence[str], tag: str
+    ) -> Iterator[list[Written]]:
+        write, now = self._writer.write, time.time
         written: list[Written] = []
         for number, given in enumerate(submissions):
-            if number and number % WRITTEN_AT_ONCE == 0:
-                await asyncio.sleep(0)
             try:
-                written.append(write(given, ids[number], f"{begin}{number:012x}", now()))
+                written.append(write(given, ids[number], f"{tag}{number:012x}", now()))
             except ValueError as error:
                 raise BadInput(f"Task {number} of {given.name!r} can't be sent: {error}.") from None
-        return written
+            if len(written) == PIECE:
+                yield written
+                written = []
+        if written:
+            yield written
 
 
 def _check_size(submissions: Sequence[Submission]) -> None:
@@ -107,6 +127,11 @@ def _check_size(submissions: Sequence[Submission]) -> None:
         raise BadInput("There is no task to send.")
     if len(submissions) > BATCH_LIMIT:
         raise TooLarge(f"{len(submissions):,} tasks at once; at most {BATCH_LIMIT:,}.")
+
+
+def _size(submissions: Sequence[Submission]) -> int:
+    arguments = sum([len(one.args) + len(one.kwargs) for one in submissions])
+    return TASK_BYTES * len(submissions) + ARGUMENTS_TIMES * arguments
 
 
 def _ids(submissions: Sequence[Submission], seed: bytes) -> Sequence[str]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jsonschema_rs
 
+from app.broker.message import Arguments
 from app.domain.errors import FieldError
 from app.domain.events import Json
 
@@ -40,13 +41,6 @@ class Signature(NamedTuple):
     positional: tuple[str, ...]
     positional_only: frozenset[str]
     any_number: bool
-
-
-class Arguments(NamedTuple):
-    """Arguments as Python values."""
-
-    args: list[Any]
-    kwargs: dict[str, Any]
 
 
 def read_arguments(args: Json, kwargs: Json) -> Arguments | FieldError:

@@ -87,7 +87,7 @@ def _signatures(name: str, catalog: Catalog, loc: Loc) -> Signatures:
 
 
 def _wrong_arguments(given: Submission, signatures: Signatures) -> Sequence[FieldError]:
-    arguments = read_arguments(given.args, given.kwargs)
+    arguments = given.values or read_arguments(given.args, given.kwargs)
     if isinstance(arguments, FieldError):
         return [arguments]
     first: Sequence[FieldError] = ()

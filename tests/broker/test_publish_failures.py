@@ -14,10 +14,11 @@ import redis
 from app.broker import line
 from app.broker.calls import Call
 from app.broker.errand import Errand
+from app.broker.ids import tag_beginning, uuids
 from app.broker.message import Submission
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
-from app.domain.errors import BrokerUnavailable
+from app.domain.errors import BadInput, BrokerUnavailable
 from tests.support import RedisServer, eventually_async, free_port
 
 ADD = Submission(name="worker.tasks.add", args="[2, 3]")
@@ -151,13 +152,50 @@ async def test_what_was_sent_is_not_sent_again_when_the_answer_is_lost(
     publisher: Publisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for count in (1, 1_000):
-        written = await publisher._write([ADD] * count, b"0" * 16, b"0" * 12)
+        ids = uuids(b"0" * 16, count)
+        first = publisher._errand([ADD] * count, ids, tag_beginning(b"0" * 12), ("", "", ""))
+        written = [one for piece in first.pieces() for one in piece]
         for key in ("", "key"):
             client.flushall()
-            await publisher._commit.run(Errand(written, "0" * 32, key, "request"))
+            request = (first.queues, first.size, "0" * 32, key, "request")
+            await publisher._commit.run(Errand(written, iter(()), *request))
             with monkeypatch.context() as patch:
                 for make in ("for_script", "for_transaction"):
                     patch.setattr(publisher._commit._calls, make, again(publisher, make))
-                outcome = await publisher._commit.run(Errand(written, "0" * 32, key, "request"))
+                outcome = await publisher._commit.run(Errand(written, iter(()), *request))
             assert outcome.kind == "replayed" if key else "sent"
             assert client.llen("celery") == count
+
+
+async def test_a_batch_is_sent_whole_when_the_connection_is_lost_on_the_way(
+    publisher: Publisher, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publisher.publish([ADD])
+    client.flushall()
+    calls = publisher._commit._calls
+    plain = calls.transaction
+
+    def cut_on_the_way(*given: Any, **more: Any) -> Iterator[Any]:
+        for number, step in enumerate(plain(*given, **more)):
+            if number == 20:
+                monkeypatch.setattr(calls, "transaction", plain)
+                client.client_kill_filter(_type="normal", skipme=True)
+            yield step
+
+    monkeypatch.setattr(calls, "transaction", cut_on_the_way)
+    sent = await publisher.publish([ADD] * 1_050)
+    assert calls.transaction == plain
+    queued = [json.loads(message)["headers"]["id"] for message in client.lrange("celery", 0, -1)]
+    assert tuple(reversed(queued)) == sent.task_ids
+    assert client.hlen("umbel:submitted") == 1_050
+
+
+async def test_a_batch_with_a_task_that_cannot_be_written_is_not_sent(
+    publisher: Publisher, client: redis.Redis
+) -> None:
+    bad = Submission(name="app.add", args="{}")
+    with pytest.raises(BadInput, match=r"Task 900 of 'app\.add' can't be sent: args is not"):
+        await publisher.publish([ADD] * 900 + [bad] + [ADD] * 100)
+    assert client.llen("celery") == client.hlen("umbel:submitted") == 0
+    await publisher.publish([ADD] * 300)
+    assert client.llen("celery") == 300

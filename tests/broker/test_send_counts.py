@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from app.broker.durable import STREAM
-from app.broker.errand import Errand
+from app.broker.ids import tag_beginning, uuids
 from app.broker.message import Submission
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
@@ -97,8 +97,9 @@ async def test_a_task_of_a_batch_takes_few_calls(publisher: Publisher) -> None:
         given = decode(body, Batch).tasks
         submissions = [submission(one, ("body", n), 0.0) for n, one in enumerate(given)]
         await check_all(submissions, Catalog({}), batch=True)
-        written = await publisher._write(submissions, b"0" * 16, b"0" * 12)
-        for _ in publisher._commit._calls.transaction(Errand(written, ""), "1", streamed=True):
+        ids = uuids(b"0" * 16, TASKS)
+        errand = publisher._errand(submissions, ids, tag_beginning(b"0" * 12), ("", "", ""))
+        for _ in publisher._commit._calls.transaction(errand, "1", streamed=True):
             pass
 
     def count(frame: object, event: str, argument: object) -> None:

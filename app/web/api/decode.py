@@ -3,8 +3,8 @@
 import json
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import DecodeError, Struct, UnsetType, ValidationError
@@ -59,7 +59,7 @@ async def read_body(receive: Receive) -> bytes | None:
 def decode(data: bytes, kind: type[T]) -> T:
     """JSON text as a checked value. Raises BadInput."""
     try:
-        return cast(T, _decoder(kind).decode(data))
+        return _decoder(kind).decode(data)
     except ValidationError as error:
         raise _refusal(data, kind, str(error)) from None
     except RecursionError:
@@ -86,17 +86,16 @@ def idempotency_key(scope: Scope) -> str | None:
     return None
 
 
-def json_text(
-    raw: msgspec.Raw | UnsetType,
-    kind: type[list[object]] | type[dict[str, object]],
-    loc: Sequence[str | int],
-) -> Json | None:
-    """The text of an embedded JSON value, checked to be `kind`; None where there is none."""
-    if isinstance(raw, UnsetType):
-        return None
+def json_text(raw: msgspec.Raw | UnsetType, kind: type[T], loc: Sequence[str | int]) -> Json | None:
+    """The text of an embedded JSON value that has to be `kind`; None where there is none."""
+    return None if isinstance(raw, UnsetType) else read_json(raw, kind, loc)[0]
+
+
+def read_json(raw: msgspec.Raw, kind: type[T], loc: Sequence[str | int]) -> tuple[Json, T]:
+    """An embedded JSON value that has to be `kind`: its text, and the value itself."""
     data = bytes(raw)
     try:
-        _ARRAYS_AND_OBJECTS[kind].decode(data)
+        value = _decoder(kind).decode(data)
     except ValidationError as error:
         text, path = _parted(str(error))
         given = _given(data, path)
@@ -109,16 +108,13 @@ def json_text(
     if b"\n" in data or b"\r" in data:
         # A frame of a stream can't have line breaks in it. Numbers stay as they are.
         data = msgspec.json.format(data, indent=-1)
-    return data.decode()
+    return data.decode(), value
 
 
-_ARRAYS_AND_OBJECTS: Mapping[type[object], msgspec.json.Decoder[object]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (list, dict)
-}
-_decoders: dict[type[object], msgspec.json.Decoder[object]] = {}
+_decoders: dict[type[object], msgspec.json.Decoder[Any]] = {}
 
 
-def _decoder(kind: type[object]) -> msgspec.json.Decoder[object]:
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     found = _decoders.get(kind)
     if found is None:
         found = _decoders[kind] = msgspec.json.Decoder(kind)

@@ -7,16 +7,17 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.broker.message import Submission
+from app.broker.message import Arguments, Submission
 from app.domain.errors import BadInput, FieldError, UmbelError
 from app.domain.tasks import TaskState
 from app.operations.actor import Actor
 from app.web.api.answers import Submitted, SubmittedBatch, links_of
 from app.web.api.bodies import Add, Batch, Delay, Long, Process, Submit
-from app.web.api.decode import decode, idempotency_key, json_text, read_body
+from app.web.api.decode import decode, idempotency_key, read_body, read_json
 from app.web.errors import mistake, refusal, render
 from app.web.openapi import Documented, documented, header, operation
 from app.web.state import of_scope
@@ -117,11 +118,11 @@ async def send_batch(scope: Scope, body: Batch, key: str | None) -> tuple[bytes,
 def _add(body: Add) -> Submission:
     _check_range("x", [body.x])
     _check_range("y", [body.y])
-    return Submission(name=ADD, args=_text([body.x, body.y]))
+    return _sample(ADD, [body.x, body.y])
 
 
 def _long(body: Long) -> Submission:
-    return Submission(name=LONG, args=_text([body.seconds]))
+    return _sample(LONG, [body.seconds])
 
 
 def _check_range(name: str, numbers: Sequence[int | float]) -> None:
@@ -135,7 +136,11 @@ def _check_range(name: str, numbers: Sequence[int | float]) -> None:
 
 def _process(body: Process) -> Submission:
     _check_range("data", body.data)
-    return Submission(name=PROCESS, args=_text([body.data]))
+    return _sample(PROCESS, [body.data])
+
+
+def _sample(name: str, args: list[object]) -> Submission:
+    return Submission(name=name, args=_encode(args).decode(), values=Arguments(args, {}))
 
 
 def _any(body: Submit) -> Submission:
@@ -180,10 +185,18 @@ def submission(body: Submit, loc: Sequence[str | int], now: float) -> Submission
         start = start_of(body.countdown, body.eta, loc, now)
     if body.expires is not None:
         expires = moment_of(body.expires, (*loc, "expires"), now)
+    args, kwargs = "[]", "{}"
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    if body.args is not UNSET:
+        args, positional = read_json(body.args, list, (*loc, "args"))
+    if body.kwargs is not UNSET:
+        kwargs, named = read_json(body.kwargs, dict, (*loc, "kwargs"))
     return Submission(
         name=body.name,
-        args=json_text(body.args, list, (*loc, "args")) or "[]",
-        kwargs=json_text(body.kwargs, dict, (*loc, "kwargs")) or "{}",
+        args=args,
+        kwargs=kwargs,
+        values=Arguments(positional, named),
         queue=body.queue,
         eta=start,
         expires=expires,
@@ -222,7 +235,3 @@ def actor_of(scope: Scope) -> Actor:
     """Who asks: nobody is named before there is a login, but the address is known."""
     client = scope.get("client")
     return Actor(name="anyone", address=client[0] if client else None)
-
-
-def _text(args: list[object]) -> str:
-    return _encode(args).decode()
