@@ -39,6 +39,9 @@ TICK_SECONDS = 0.05
 STORM = 10_000
 """Events a second from which on ticks are longer: more tasks then change twice within one,
 which is a row with its indexes and an announcement less."""
+CALM = 7_500
+"""Events a second below which that ends: a storm is not even, and a short tick within it writes
+what the next one writes again."""
 STORM_TICK_SECONDS = 0.5
 """Nobody reads single tasks then; live pages are drawn every 250 ms at most anyway."""
 MESSAGES_AT_ONCE = 2_000
@@ -135,13 +138,13 @@ class Pipeline:
 
     async def run(self) -> None:
         """Works until `finish`. Raises LeaseLost."""
-        before = time.monotonic()
+        before, storms = time.monotonic(), False
         while not self._finishing:
             await self._backlog.filled.wait()
             began = time.monotonic()
             events = await self.tick()
             if not self._behind():
-                storms = events > STORM * (began - before)
+                storms = events > (CALM if storms else STORM) * (began - before)
                 length = STORM_TICK_SECONDS if storms else TICK_SECONDS
                 await asyncio.sleep(max(0.0, began + length - time.monotonic()))
             before = began

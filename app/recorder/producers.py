@@ -121,6 +121,12 @@ class Producers:
         for known in self._known.values():
             known.excused = True
 
+    @property
+    def skip_some(self) -> bool:
+        """There are messages that need not be read: looking at each for its mark costs as much as
+        hearing it."""
+        return self.reading and bool(self._hosts)
+
     def skips(self, mark: Mark) -> bool:
         """Whether a published message need not be read, as the stream will bring the same.
 

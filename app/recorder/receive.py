@@ -86,7 +86,7 @@ async def receive(subscription: Subscription, backlog: Backlog, producers: Produ
     while True:
         heard = await subscription.read()
         backlog.heard_at = heard[-1].heard_at
-        if producers.reading:
+        if producers.skip_some:
             heard = [message for message in heard if not _is_streamed(message, producers)]
         if heard:
             backlog.add(heard)
