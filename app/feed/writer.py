@@ -77,6 +77,12 @@ class Feed:
         known = [generated, last_given] if last_given else [generated]
         self._last = max([self._last, *map(id_order, known)])
 
+    async def has(self, feed_id: str) -> bool:
+        """Whether that change stands in the feed, and so those that were given ids before it.
+        Raises FeedUnavailable."""
+        async with feed_errors():
+            return bool(await self._redis.xrange(STREAM, feed_id, feed_id))
+
     def give_ids(self, count: int) -> list[str]:
         """The next ids: the time in milliseconds, or the last one's where clocks step back."""
         now = int(time.time() * 1000)

@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterable
 
 import structlog
 
 from app.domain.errors import FeedUnavailable, Superseded
-from app.feed.changes import Change, pack_changes, unpack_changes
+from app.feed.changes import Change, Kept, pack_changes, unpack_changes
+from app.feed.codec import encode_summary
 from app.feed.writer import Feed
 from app.recorder.keep import Keeper
 from app.store import announcements
+from app.store import tasks as stored_tasks
 from app.store.announcements import Announcement
 from app.store.database import Database
 
@@ -52,7 +55,23 @@ class Announcer:
         left = await self._keeper.insist(announcements.pending, self._keeper.db)
         await self.feed.open(left[-1].last_id if left else None)
         for announcement in left:
-            self.add(unpack_changes(announcement.payload))
+            if await self.feed.has(announcement.last_id):
+                continue
+            if changes := await self._whole(unpack_changes(announcement.payload)):
+                self.add(changes)
+
+    async def _whole(self, kept: list[Kept]) -> list[Change]:
+        """What was kept, with tasks as they are now: whatever came later is told later, again. One
+        that was deleted meanwhile is left out."""
+        ids = [each.data for each in kept if isinstance(each.data, str)]
+        found = await self._keeper.insist(stored_tasks.get_many, self._keeper.db, ids)
+        told = {task_id: encode_summary(task) for task_id, task in found.items()}
+        whole: list[Change] = []
+        for id, kind, data in kept:
+            said = told.get(data) if isinstance(data, str) else data
+            if said is not None:
+                whole.append(Change(id, kind, said))
+        return whole
 
     def add(self, changes: list[Change]) -> None:
         """Has committed changes announced soon."""
@@ -116,9 +135,9 @@ class Announcer:
             self._dropped = None
 
 
-def pack(changes: list[Change]) -> Announcement:
-    """Changes as they are committed with their rows."""
-    return Announcement(pack_changes(changes), changes[0].id, changes[-1].id)
+def pack(changes: list[Change], task_ids: Iterable[str]) -> Announcement:
+    """Changes as they are committed with their rows; `task_ids` of the tasks in them, in order."""
+    return Announcement(pack_changes(changes, task_ids), changes[0].id, changes[-1].id)
 
 
 def _size(changes: list[Change]) -> int:

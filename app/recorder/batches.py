@@ -111,7 +111,7 @@ class Batches:
         gap = self._announcer.gap
         changes = self._changes(batch)
         if changes:
-            batch.announcement = pack(changes)
+            batch.announcement = pack(changes, [task.id for task in batch.tasks])
         if changes or batch.blind_windows or batch.tallies or batch.positions:
             try:
                 await self._keeper.keep(batch)

@@ -74,7 +74,7 @@ def encoded(found: Believed) -> tuple[Believed, bytes]:
         Change(f"1-{number}", "task", encode_summary(task))
         for number, task in enumerate(found.tasks)
     ]
-    return found, pack(changes).payload
+    return found, pack(changes, [task.id for task in found.tasks]).payload
 
 
 def keep(db: Database, found: Believed, _payload: bytes) -> None:

@@ -89,7 +89,7 @@ async def test_what_another_lease_forbids_to_announce_stays_in_the_outbox(
     announcer = Announcer(Feed(redis, holder=lease.holder), keeper)
     await announcer.open()
     changes = [Change(feed_id, "stats", b"{}") for feed_id in announcer.feed.give_ids(2)]
-    await keeper.keep(Batch(announcement=pack(changes)))
+    await keeper.keep(Batch(announcement=pack(changes, ())))
     await redis.set(LEASE_KEY, "new|token")
     announcer.add(changes)
     with pytest.raises(LeaseLost):

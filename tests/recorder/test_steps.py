@@ -16,6 +16,7 @@ from app.domain.events import QueueMeasured, TaskFailed, TaskSent, TaskSucceeded
 from app.domain.tasks import Task, TaskState
 from app.feed import lease as lease_of_feed
 from app.feed.changes import Change, unpack_changes
+from app.feed.codec import encode_summary
 from app.feed.lease import Lease
 from app.feed.stream import STREAM, connect_feed
 from app.feed.writer import Feed
@@ -293,7 +294,7 @@ async def test_nothing_is_written_once_another_has_the_lease(
 async def commit_and_add(announcer: Announcer, keeper: Keeper, count: int) -> list[Change]:
     ids = announcer.feed.give_ids(count)
     changes = [Change(feed_id, "stats", b'"' + b"x" * 100 + b'"') for feed_id in ids]
-    await keeper.keep(Batch(announcement=pack(changes)))
+    await keeper.keep(Batch(announcement=pack(changes, ())))
     announcer.add(changes)
     return changes
 
@@ -316,6 +317,33 @@ async def test_the_outbox_is_emptied_but_for_the_last(
     await eventually_async(emptied)
     running.cancel()
     assert await redis.xlen(STREAM) == 15
+
+
+async def test_what_was_committed_and_not_announced_is_announced_as_it_is_by_then(
+    keeper: Keeper, redis: Redis
+) -> None:
+    died = Announcer(Feed(redis), keeper)
+    await died.open()
+    believed = Beliefs().believe([sent("a"), sent("gone"), succeeded("a")])
+    ids = died.feed.give_ids(3)
+    changes = [
+        Change(ids[0], "task", b"{}"),
+        Change(ids[1], "task", b"{}"),
+        Change(ids[2], "queue", b'{"name":"celery"}'),
+    ]
+    told = pack(changes, ["a", "gone"])
+    here = [task for task in believed.tasks if task.id == "a"]
+    await keeper.keep(Batch(tasks=here, announcement=told))
+    successor = Announcer(Feed(redis), keeper)
+    await successor.open()
+    running = asyncio.create_task(successor.run())
+    await successor.flush()
+    running.cancel()
+    summary = encode_summary(stored.get_many(keeper.db, ["a"])["a"])
+    assert [(id.decode(), said[b"d"]) for id, said in await redis.xrange(STREAM)] == [
+        (ids[0], summary),
+        (ids[2], b'{"name":"celery"}'),
+    ]
 
 
 async def test_a_feed_emptied_while_no_recorder_ran_is_noticed_at_the_start(
