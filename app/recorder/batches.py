@@ -70,6 +70,7 @@ class Batches:
         """
         batch = Batch(
             tasks=believed.tasks,
+            new=believed.new,
             workers=self._fleet.take_workers(time.time()),
             queues=self._fleet.take_queues(),
             tallies=believed.tallies,
@@ -97,7 +98,7 @@ class Batches:
         return not more and not told and early
 
     async def _keep_one_by_one(self, batch: Batch) -> None:
-        rest = replace(batch, tasks=[], announcement=None)
+        rest = replace(batch, tasks=[], new=set(), announcement=None)
         for part in [*(Batch(tasks=[task]) for task in batch.tasks), rest]:
             try:
                 await self._commit(part)

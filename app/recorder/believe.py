@@ -33,10 +33,12 @@ _End = tuple[TallyKey, float | None, float | None, bool]
 class Believed:
     """The tasks that events have changed, and by how much that changes the figures.
 
-    `refused` counts events that no rule was made for: one of them must not stop the others.
+    `new` are the ids of those that nothing was known of, in memory or in the store. `refused`
+    counts events that no rule was made for: one of them must not stop the others.
     """
 
     tasks: list[Task] = field(default_factory=list)
+    new: set[str] = field(default_factory=set)
     tallies: dict[TallyKey, Tally] = field(default_factory=dict)
     refused: int = 0
 
@@ -75,6 +77,7 @@ class Beliefs:
         known, ended = self._open, self._ended
         changed: dict[str, Task] = {}
         ends: dict[str, _End | None] = {}
+        new: set[str] = set()
         refused = 0
         for event in events:
             task_id = event.task_id
@@ -85,6 +88,7 @@ class Beliefs:
                         continue  # forgotten meanwhile: there is nothing left to give up
                     known[task_id] = changed[task_id] = self._begin(event)
                     ends[task_id] = None
+                    new.add(task_id)
                     continue
                 if task_id not in ends:
                     ends[task_id] = _end_of(task)
@@ -99,7 +103,7 @@ class Beliefs:
         tallies: dict[TallyKey, Tally] = {}
         for task in changed.values():
             _count(tallies, ends[task.id], _end_of(task))
-        return Believed(list(changed.values()), tallies, refused)
+        return Believed(list(changed.values()), new, tallies, refused)
 
     def _begin(self, event: TaskEvent) -> Task:
         """Two tasks of one microsecond need different places in the list."""

@@ -1,7 +1,7 @@
 """Tasks written: new ones inserted, known ones updated, the text index kept in step."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from random import randrange
 from typing import Any, NamedTuple
 
@@ -33,6 +33,29 @@ FURTHEST = 1 << (SEQ_SHIFT + 10)
 
 # Made once: building these from objects at every tick costs more than running them.
 _INSERT = Insert(tasks, COLUMNS)
+_PLAIN = (
+    "seq",
+    "id",
+    "state",
+    "name_id",
+    "queue_id",
+    "worker_id",
+    "priority",
+    "retries",
+    "outside",
+    "sent_at",
+    "received_at",
+    "started_at",
+    "finished_at",
+    "runtime",
+    "root_id",
+    "args_repr",
+    "kwargs_repr",
+    "result_repr",
+    "transitions",
+)
+"""What most tasks have: the other half of the columns need not be written as empty."""
+_INSERT_PLAIN = Insert(tasks, _PLAIN)
 _UPDATE = Update(tasks, COLUMNS[2:], key="seq")
 _PUT_VALUE = Insert(
     task_values,
@@ -62,6 +85,7 @@ _STATE = COLUMNS.index("state")
 _ARGS = COLUMNS.index("args")
 _ARGS_REPR = COLUMNS.index("args_repr")
 _EXCEPTION = COLUMNS.index("exception")
+_NOTHING = (None,) * (len(COLUMNS) - len(_PLAIN))
 
 
 _COUNT = Insert(
@@ -80,23 +104,31 @@ class _Known(NamedTuple):
     searched: Searched
 
 
-def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None:
-    """Writes tasks as they are now, and sets each one's `seq` to the place that it has."""
+def put(
+    connection: Connection, batch: Sequence[Task], numbers: Numbers, new: Set[str] = frozenset()
+) -> None:
+    """Writes tasks as they are now, and sets each one's `seq` to the place that it has. Those of
+    `new` are known not to be there."""
     wanted = {clean(task.id, ID_LENGTH) or "": task for task in batch}
-    known = _known(connection, list(wanted))
+    known = _known(connection, [task_id for task_id in wanted if task_id not in new])
     for task_id, before in known.items():
         wanted[task_id].seq = before.seq
     _make_room(connection, [task for task_id, task in wanted.items() if task_id not in known])
     added: list[Cells] = []
+    plain: list[Cells] = []
     changed: list[Cells] = []
     outside: list[tuple[int, int, str]] = []
     changes, states = Changes(), Counter[int]()
     # In order of their places, so that neighbours share the pages that they change.
     for task_id, task in sorted(wanted.items(), key=lambda item: item[1].seq):
+        present = known.get(task_id)
+        states[STATE_CODES[task.state]] += 1
+        if present is None and (cells := _plain_cells(task_id, task, numbers)) is not None:
+            plain.append(cells)
+            changes.add(task.seq, task_id, _searched_plain(task))
+            continue
         cells = _cells(task_id, task, numbers, outside)
         searched = _searched(task, cells)
-        present = known.get(task_id)
-        states[cells[_STATE]] += 1
         if present is None:
             added.append(cells)
             changes.add(task.seq, task_id, searched)
@@ -105,10 +137,58 @@ def put(connection: Connection, batch: Sequence[Task], numbers: Numbers) -> None
         changed.append((*cells[_STATE:], task.seq))
         if present.searched != searched:
             changes.change(task.seq, task_id, present.searched, searched)
+    _INSERT_PLAIN.run(connection, plain)
     for statement, rows in ((_INSERT, added), (_UPDATE, changed), (_PUT_VALUE, outside)):
         statement.run(connection, rows)
     changes.write(connection)
     _count(connection, states)
+
+
+def _plain_cells(task_id: str, task: Task, numbers: Numbers) -> Cells | None:
+    """The cells of `_PLAIN`, if it has nothing else and nothing that must be made harmless."""
+    seldom = (
+        task.custom_state,
+        task.eta,
+        task.expires,
+        task.progress_current,
+        task.progress_total,
+        task.progress_message,
+        task.parent_id,
+        task.group_id,
+        task.retry_of,
+        task.args,
+        task.kwargs,
+        task.result,
+        task.exception,
+        task.traceback,
+        task.chord_id,
+        task.redelivery_at,
+    )
+    reprs, root_id = (task.args_repr, task.kwargs_repr, task.result_repr), task.root_id
+    if seldom != _NOTHING or not harmless((root_id, *reprs)):
+        return None
+    sent_at, received_at, started_at = task.sent_at, task.received_at, task.started_at
+    finished_at, runtime = task.finished_at, task.runtime
+    return (
+        task.seq,
+        task_id,
+        STATE_CODES[task.state],
+        numbers[Kind.NAME][task.name],
+        numbers[Kind.QUEUE][task.queue],
+        numbers[Kind.WORKER][task.worker],
+        None if task.priority is None else small(task.priority),
+        small(task.retries) if task.retries else 0,
+        0,
+        *finite((sent_at, received_at, started_at, finished_at, runtime)),
+        "" if root_id == task_id else root_id or None,
+        *reprs,
+        steps_text(task.transitions),
+    )
+
+
+def _searched_plain(task: Task) -> Searched:
+    name = clean(task.name, ID_LENGTH)
+    return name, None, task.args_repr, None, task.kwargs_repr, None, task.result_repr, None
 
 
 def _searched(task: Task, cells: Cells) -> Searched:

@@ -35,10 +35,12 @@ try waits until the last one has ended."""
 class Batch:
     """What one tick has changed. Each task, worker and queue stands in it once.
 
+    `new`: ids of tasks that the store is known not to have, so that it need not look for them.
     `positions`: how far each durable stream is read with it.
     """
 
     tasks: list[Task] = field(default_factory=list)
+    new: set[str] = field(default_factory=set)
     workers: list[Worker] = field(default_factory=list)
     queues: list[Queue] = field(default_factory=list)
     tallies: dict[TallyKey, Tally] = field(default_factory=dict)
@@ -63,7 +65,7 @@ def commit(db: Database, batch: Batch) -> None:
         batch.mark = batch.mark or uuid.uuid4().hex
         numbers = labels.number(connection, _labels(batch))
         if batch.tasks:
-            task_rows.put(connection, batch.tasks, numbers)
+            task_rows.put(connection, batch.tasks, numbers, batch.new)
         rollups.add(connection, batch.tallies, numbers)
         workers.put(connection, batch.workers)
         queues.put(connection, batch.queues)
