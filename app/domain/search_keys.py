@@ -16,7 +16,7 @@ WHOLE_KEYS = frozenset({"since", "until", "runtime"})
 """Keys whose values are bounds: all of them hold."""
 
 UNKNOWN = "There is no key {key!r}: there are {keys}. To look for it as it is, put it in quotes."
-MEANT = "There is no key {key!r}; did you mean {meant}?"
+MEANT = "There is no key {key!r}; did you mean {meant!r}?"
 NO_STATE = "{value!r} is not one of {allowed}"
 NO_TIME = "{value!r} is not a time such as 2026-11-22T18:00:00Z, or an age such as 15m, 2h, 7d"
 NO_RUNTIME = "{value!r} is not a bound such as >5s, <=300ms, <2m or 5s..1m"
@@ -52,6 +52,12 @@ class Key:
     finds: str
     choices: tuple[str, ...] = ()
 
+    @property
+    def sample(self) -> str:
+        """A term with it."""
+        name = "args.user_id" if self.name == "args" else self.name
+        return f"{name}:{self.example}" if name else self.example
+
 
 KEYS = {
     key.name: key
@@ -59,17 +65,17 @@ KEYS = {
         Key(
             "state",
             "failure",
-            "Its state, one or several",
+            "In this state; several with commas",
             tuple(state.value.lower() for state in TaskState),
         ),
-        Key("name", "mail*", "The name of the task; * for all that begin so"),
-        Key("queue", "emails", "The queue that it was sent to"),
-        Key("worker", "celery@w2", "The worker that took it"),
-        Key("args", "123", "An argument, by name or place: args.user_id:123"),
-        Key("runtime", ">5s", "How long it ran: >5s, <300ms, 1m..5m"),
+        Key("name", "mail*", "Of this name; * for all that begin so"),
+        Key("queue", "emails", "Sent to this queue"),
+        Key("worker", "celery@w2", "Taken by this worker"),
+        Key("args", "123", "Called with this argument, by name, or by place as args.0"),
+        Key("runtime", ">5s", "That ran so long: >5s, <300ms, 1m..5m"),
         Key("since", "2h", "First known at or after a time, or within an age"),
         Key("until", "15m", "First known before a time, or longer ago than an age"),
-        Key(TEXT, "timeout", "In its id, name, arguments, result or error"),
+        Key(TEXT, '"no route"', "These words in its id, name, arguments, result or error"),
     )
 }
 """In the order in which a search is printed."""
@@ -98,7 +104,7 @@ def unknown_key(key: str) -> Said | None:
         return None
     if near:
         meant = near[0] + (dot + path if dot else "")
-        return Said(MEANT.format(key=key, meant=meant + ":"), meant)
+        return Said(MEANT.format(key=key, meant=meant), meant)
     return Said(UNKNOWN.format(key=key, keys=", ".join(_NAMES))) if key.islower() else None
 
 

@@ -46,18 +46,18 @@ def test_a_filter_lives_in_the_address_and_can_be_shared(
     other = submit(site, "/tasks/add", x=2, y=3)
     page = visitor.page
     visitor.go("/ui/tasks")
-    page.get_by_role("combobox", name="Name").fill("worker.tasks.process_data")
-    page.get_by_role("button", name="Filter").click()
-    page.wait_for_url("**/ui/tasks?name=worker.tasks.process_data")
+    page.get_by_role("combobox", name="Search tasks").fill("name:worker.tasks.process_data")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**/ui/tasks?q=name%3Aworker.tasks.process_data")
     expect(page.locator(f"#task-{kept}")).to_be_visible()
     expect(page.locator(f"#task-{other}")).to_have_count(0)
     page.click(".chip.state-SUCCESS")
-    page.wait_for_url(re.compile("state=SUCCESS.*name=worker.tasks.process_data"))
+    page.wait_for_url("**/ui/tasks?q=state:success+name:worker.tasks.process_data")
 
     for friend in visit(browser, site.url):
         friend.page.goto(page.url)
-        expect(friend.page.get_by_role("combobox", name="Name")).to_have_value(
-            "worker.tasks.process_data"
+        expect(friend.page.get_by_role("combobox", name="Search tasks")).to_have_value(
+            "state:success name:worker.tasks.process_data"
         )
         expect(friend.page.locator(f"#task-{kept}")).to_be_visible()
 

@@ -60,9 +60,9 @@ def test_a_search_is_printed_back_in_one_form(text: str, canonical: str) -> None
     ("text", "place", "said", "instead"),
     [
         ("a state:failed", "failed", "'failed' is not one of PENDING, ", "failure"),
-        ("stat:failure", "stat", "did you mean state:?", "state"),
-        ("x -status:failure", "status", "did you mean state:?", "state"),
-        ("kwargs.user:1", "kwargs.user", "did you mean args.user:?", "args.user"),
+        ("stat:failure", "stat", "did you mean 'state'?", "state"),
+        ("x -status:failure", "status", "did you mean 'state'?", "state"),
+        ("kwargs.user:1", "kwargs.user", "did you mean 'args.user'?", "args.user"),
         ("exception:Timeout", "exception", "put it in quotes", None),
         ("name:", "name:", "Say what name should be, such as mail*.", None),
         ('x name:""', "name:", "Say what name should be", None),

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from markupsafe import Markup
 
-from app.domain.errors import StoreUnavailable, TooMany
+from app.domain.errors import BadSearch, StoreUnavailable, TooMany
 from app.domain.tasks import Task, TaskState, Transition
 from app.feed.changes import Change
 from app.feed.codec import encode_summary
@@ -27,10 +27,10 @@ from app.web.pages.digest import Digest, read_digest
 from app.web.pages.forms import answer, offers
 from app.web.pages.json_text import pretty
 from app.web.pages.live import Channel, encode
+from app.web.pages.query import read_query, show_mistake
 from app.web.pages.recall import Recall
 from app.web.pages.render import Templates
 from app.web.pages.story import tell
-from app.web.pages.tasks import read_query
 from app.web.streams import Stream
 from tests.support import eventually_async
 
@@ -148,13 +148,38 @@ def test_a_story_has_its_parts_to_scale() -> None:
     assert [step.after for step in story.steps] == [None, 1.0, 3.0]
 
 
-def test_an_address_of_the_list_is_kept_as_it_was_typed() -> None:
+def test_an_address_of_the_list_has_its_search_in_one_form() -> None:
     query = read_query([("state", "FAILURE"), ("since", "1h"), ("cursor", "5"), ("x", "y")], 1e9)
 
-    assert query.address() == "/ui/tasks?state=FAILURE&since=1h"
-    assert query.toggled(TaskState.FAILURE) == "/ui/tasks?since=1h"
-    assert query.toggled(TaskState.RETRY) == "/ui/tasks?state=FAILURE&state=RETRY&since=1h"
+    assert query.address() == "/ui/tasks?q=state:failure+since:1h"
+    assert query.address("7") == "/ui/tasks?q=state:failure+since:1h&cursor=7"
+    assert query.toggled(TaskState.FAILURE) == "/ui/tasks?q=since:1h"
+    assert query.toggled(TaskState.RETRY) == "/ui/tasks?q=state:failure,retry+since:1h"
+    assert query.any_state() == "/ui/tasks?q=since:1h"
     assert query.cursor == "5"
+
+
+def test_parts_of_a_search_are_taken_away_one_by_one() -> None:
+    query = read_query([("q", 'state:lost name:a,b -x "y z" since:1h'), ("sort", "runtime")], 1e9)
+
+    assert [(one.words, one.address) for one in query.removable()] == [
+        ("name:a", "/ui/tasks?q=state:lost+name:b+since:1h+%22y+z%22+-x&sort=runtime"),
+        ("name:b", "/ui/tasks?q=state:lost+name:a+since:1h+%22y+z%22+-x&sort=runtime"),
+        ('"y z"', "/ui/tasks?q=state:lost+name:a,b+since:1h+-x&sort=runtime"),
+        ("-x", "/ui/tasks?q=state:lost+name:a,b+since:1h+%22y+z%22&sort=runtime"),
+    ]
+    assert [one.words for one in query.ages() if one.chosen] == ["1 hour"]
+    assert "since" not in next(one.address for one in query.ages() if one.chosen)
+
+
+def test_a_mistake_is_shown_within_its_text_and_mended_by_a_link() -> None:
+    query = read_query([("sort", "runtime")], 1e9)
+    with pytest.raises(BadSearch) as wrong:
+        read_query([("q", "a state:faild b")], 1e9)
+    [shown] = [show_mistake(query, wrong.value.text, one) for one in wrong.value.mistakes]
+
+    assert (shown.before, shown.wrong, shown.after) == ("a state:", "faild", " b")
+    assert shown.mended == "/ui/tasks?q=a+state:failure+b&sort=runtime"
 
 
 def test_fragments_travel_line_by_line() -> None:

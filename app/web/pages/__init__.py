@@ -11,6 +11,7 @@ from app.web.pages.queues import router as of_queues
 from app.web.pages.steps import router as of_steps
 from app.web.pages.stream import route as live_stream
 from app.web.pages.submit import router as of_submit
+from app.web.pages.suggest import router as of_suggest
 from app.web.pages.task import router as of_task
 from app.web.pages.tasks import router as of_tasks
 from app.web.pages.workers import router as of_workers
@@ -21,6 +22,7 @@ for part in (
     of_steps,
     of_submit,
     of_tasks,
+    of_suggest,
     of_task,
     of_workers,
     of_queues,

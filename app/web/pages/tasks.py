@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
-from app.domain.filters import Sort, TaskFilter, parse_filter, parse_sort
+from app.domain.errors import BadSearch
+from app.domain.filters import Sort
+from app.domain.search_keys import KEYS
 from app.domain.tasks import Task, TaskState, seq_of
 from app.feed.tail import Tailed
 from app.store import lost, totals
@@ -21,6 +23,7 @@ from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.formats import dom_id
 from app.web.pages.live import TICK
+from app.web.pages.query import Query, read_query, show_mistake
 from app.web.pages.shell import Whole
 
 ROWS = 50
@@ -29,9 +32,6 @@ NEWER_CAP = 99
 """New tasks are counted so far; beyond it "99+" says all there is to know."""
 COUNT_SECONDS = 1.0
 """Between two counts of the new tasks: each is a query, for each view."""
-SUGGESTIONS = 50
-"""Names offered beside a field."""
-AGES = (("15m", "15 minutes"), ("1h", "hour"), ("24h", "24 hours"), ("7d", "7 days"))
 ORDERS = (
     (Sort.NEWEST, "Newest first"),
     (Sort.OLDEST, "Oldest first"),
@@ -40,56 +40,6 @@ ORDERS = (
 )
 
 router = APIRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What the address asks for. `given` are its parameters as they were typed."""
-
-    filter: TaskFilter
-    sort: Sort
-    cursor: str | None
-    given: tuple[tuple[str, str], ...]
-
-    def first(self, name: str) -> str:
-        """The value that the form shows for a parameter."""
-        return next((value for key, value in self.given if key == name), "")
-
-    def others(self) -> list[tuple[str, str]]:
-        """Parameters that the form keeps beside the fields that it shows."""
-        shown = {"q", "since", "sort"}
-        kept = []
-        for key, value in self.given:
-            if key in ("name", "queue", "worker") and key not in shown:
-                shown.add(key)
-            elif key in ("state", "until", "name", "queue", "worker"):
-                kept.append((key, value))
-        return kept
-
-    def address(self, **changes: str | None) -> str:
-        """The page's address with some parameters replaced (None: left out)."""
-        pairs = [(key, value) for key, value in self.given if key not in changes]
-        pairs += [(key, value) for key, value in changes.items() if value is not None]
-        return "/ui/tasks" + ("?" + urlencode(pairs) if pairs else "")
-
-    def toggled(self, state: TaskState) -> str:
-        """The address that shows tasks of that state too, or no longer."""
-        states = [one.value for one in self.filter.states if one is not state]
-        if state not in self.filter.states:
-            states.append(state.value)
-        pairs = [pair for pair in self.given if pair[0] != "state"]
-        pairs = [("state", value) for value in states] + pairs
-        return "/ui/tasks" + ("?" + urlencode(pairs) if pairs else "")
-
-
-def read_query(pairs: Iterable[tuple[str, str]], now: float) -> Query:
-    """The query that an address asks for. Raises BadInput."""
-    known = ("state", "name", "queue", "worker", "q", "since", "until", "sort")
-    given = tuple((key, value) for key, value in pairs if value != "")
-    values = dict(given)
-    sort = parse_sort(values.get("sort"))
-    kept = tuple(pair for pair in given if pair[0] in known)
-    return Query(parse_filter(given, now), sort, values.get("cursor"), kept)
 
 
 class TaskList:
@@ -112,9 +62,9 @@ class TaskList:
         self._counts_newer = first
         self._counted_at = -COUNT_SECONDS
         self._chips: tuple[Whole | None, Markup] = None, Markup()
-        pairs = [("at", str(newest)), ("first", str(int(first)))]
-        # As the address has it, not as it was understood: a moving "since" stays one view.
-        self.key = "tasks?" + urlencode([*query.given, *pairs, *(("id", one) for one in ids)])
+        pairs = [*query.pairs, ("at", str(newest)), ("first", str(int(first)))]
+        # As the search has it, not as it was understood: a moving "since" stays one view.
+        self.key = "tasks?" + urlencode([*pairs, *(("id", one) for one in ids)])
 
     def show(self, tasks: Iterable[Task]) -> None:
         """Starts from tasks that were just read."""
@@ -194,24 +144,19 @@ def row_id(task_id: str) -> str:
     return dom_id("task", task_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestions:
-    """What is offered beside the fields of the filter."""
-
-    names: list[str]
-    queues: list[str]
-    workers: list[str]
-
-
 @router.get("/ui/tasks", include_in_schema=False)
 async def index(request: Request) -> Response:
     """The list."""
     dashboard, now = dashboard_of(request), time.time()
     umbel = dashboard.umbel
-    query = read_query(request.query_params.multi_items(), now)
+    pairs = request.query_params.multi_items()
+    try:
+        query = read_query(pairs, now)
+    except BadSearch as wrong:
+        return await _mistaken(request, dashboard, wrong, pairs)
 
-    async def read() -> tuple[Page, Total, Suggestions, float]:
-        page, total, suggestions = await asyncio.gather(
+    async def read() -> tuple[Page, Total, float]:
+        page, total = await asyncio.gather(
             umbel.reading(
                 stored.page,
                 umbel.db,
@@ -221,12 +166,11 @@ async def index(request: Request) -> Response:
                 cursor=query.cursor,
             ),
             umbel.reading(totals.total, umbel.db, query.filter),
-            umbel.reading(_suggest, dashboard),
         )
-        return page, total, suggestions, now
+        return page, total, now
 
     key = query.address(cursor=query.cursor)
-    (page, total, suggestions, read_at), as_of = await dashboard.recall(key, read)
+    (page, total, read_at), as_of = await dashboard.recall(key, read)
     view = _view(dashboard, query, page, read_at)
     return await dashboard.page(
         request,
@@ -237,9 +181,27 @@ async def index(request: Request) -> Response:
         total=total,
         rows=[row_id(task.id) for task in page.tasks],
         older=query.address(cursor=page.next) if page.next else None,
-        suggestions=suggestions,
-        ages=AGES,
+        typed=str(query.search),
+        mistakes=(),
         orders=ORDERS,
+        keys=KEYS,
+    )
+
+
+async def _mistaken(
+    request: Request, dashboard: Dashboard, wrong: BadSearch, pairs: Sequence[tuple[str, str]]
+) -> Response:
+    """The box with what was typed, and where it is wrong; nothing was searched."""
+    query = read_query([pair for pair in pairs if pair[0] in ("sort",)], time.time())
+    return await dashboard.page(
+        request,
+        "tasks/mistaken.html",
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        query=query,
+        typed=wrong.text,
+        mistakes=[show_mistake(query, wrong.text, mistake) for mistake in wrong.mistakes],
+        orders=ORDERS,
+        keys=KEYS,
     )
 
 
@@ -262,12 +224,3 @@ def _view(dashboard: Dashboard, query: Query, page: Page, now: float) -> TaskLis
     view = TaskList(dashboard, query, ids, newest, query.cursor is None)
     view.show(page.tasks)
     return view
-
-
-def _suggest(dashboard: Dashboard) -> Suggestions:
-    db = dashboard.umbel.db
-    return Suggestions(
-        stored.names(db, limit=SUGGESTIONS),
-        stored.queues(db, limit=SUGGESTIONS),
-        stored.workers(db, limit=SUGGESTIONS),
-    )

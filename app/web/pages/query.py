@@ -1,0 +1,128 @@
+"""What the address of the list of tasks asks for, and the addresses that ask for a little else."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from app.domain.errors import Mistake
+from app.domain.filters import Sort, TaskFilter, filter_of, parse_sort, read_search
+from app.domain.search import Search, Term
+from app.domain.tasks import TaskState
+
+PATH = "/ui/tasks"
+AGES = (("15m", "15 min"), ("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"))
+"""Ages that are offered at once, each as it is searched and as it is said."""
+_READABLE = ":*@,/"
+"""Left as they are in an address, where they mean nothing else: people read and write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A filter as a link: what it says, where it leads, and whether it is in force."""
+
+    words: str
+    address: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMistake:
+    """A mistake with the text around it; `mended` leads to the search with `instead` there."""
+
+    before: str
+    wrong: str
+    after: str
+    message: str
+    instead: str | None
+    mended: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What an address asks for, as a search and as the filter that it is at this moment."""
+
+    search: Search
+    filter: TaskFilter
+    sort: Sort
+    cursor: str | None
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """It as parameters, without the cursor."""
+        return self._pairs(self.search)
+
+    def address(self, cursor: str | None = None) -> str:
+        """The page's address."""
+        return self._address(self.search, cursor)
+
+    def toggled(self, state: TaskState) -> str:
+        """The address that shows tasks of that state too, or no longer."""
+        states = [one.value.lower() for one in self.filter.states if one is not state]
+        if state not in self.filter.states:
+            states.append(state.value.lower())
+        return self._address(self.search.with_only("state", *states))
+
+    def any_state(self) -> str:
+        """The address that shows tasks of all states."""
+        return self._address(self.search.with_only("state"))
+
+    def ages(self) -> list[Choice]:
+        """Within which time: a click more on the one in force takes it away."""
+        since = self.search.values("since")
+        found = []
+        for age, words in AGES:
+            chosen = since == (age,)
+            search = self.search.with_only("since", *(() if chosen else (age,)))
+            found.append(Choice(words, self._address(search), chosen))
+        return found
+
+    def removable(self) -> list[Choice]:
+        """The parts of the search that are shown nowhere else, each with what is left without."""
+        offered = {age for age, _ in AGES}
+        return [
+            Choice(str(part), self._address(self.search.without(part)))
+            for term in self.search.terms
+            for part in term.parts
+            if not _is_shown(part, offered)
+        ]
+
+    def _address(self, search: Search, cursor: str | None = None) -> str:
+        pairs = self._pairs(search) + ([] if cursor is None else [("cursor", cursor)])
+        return address_of(pairs)
+
+    def _pairs(self, search: Search) -> list[tuple[str, str]]:
+        found = [("q", str(search))] if search else []
+        return found if self.sort is Sort.NEWEST else [*found, ("sort", self.sort.value)]
+
+
+def address_of(pairs: Iterable[tuple[str, str]]) -> str:
+    """The page's address with these parameters."""
+    given = urlencode(list(pairs), safe=_READABLE)
+    return PATH + ("?" + given if given else "")
+
+
+def read_query(pairs: Iterable[tuple[str, str]], now: float) -> Query:
+    """The query that an address asks for. Raises BadInput, BadSearch where only `q` is wrong."""
+    given = [(key, value) for key, value in pairs if value != ""]
+    values = dict(given)
+    sort = parse_sort(values.get("sort"))
+    search = read_search(given)
+    return Query(search, filter_of(search, now), sort, values.get("cursor"))
+
+
+def show_mistake(query: Query, text: str, mistake: Mistake) -> ShownMistake:
+    """A mistake in a text as the page shows it."""
+    end = mistake.at + mistake.length
+    before, wrong, after = text[: mistake.at], text[mistake.at : end], text[end:]
+    mended = None
+    if mistake.instead is not None:
+        pairs = [("q", before + mistake.instead + after), *query.pairs]
+        mended = address_of(pairs)
+    return ShownMistake(before, wrong, after, mistake.message, mistake.instead, mended)
+
+
+def _is_shown(part: Term, ages: set[str]) -> bool:
+    """Whether a chip of its own says that it is in force."""
+    if part.key == "state":
+        return True
+    return part.key == "since" and part.values[0] in ages
