@@ -14,9 +14,10 @@ from app.web.compared import Comparison
 from app.web.errors import Problem
 from app.web.figures import Charts
 from app.web.pages.assets import StaticAssets
-from app.web.pages.live import LiveViews, View
+from app.web.pages.live import LiveViews
 from app.web.pages.recall import Recall
 from app.web.pages.render import Fragments, Templates
+from app.web.pages.rendering import View
 from app.web.pages.shell import Shell
 from app.web.state import Umbel, umbel_of
 

@@ -1,72 +1,57 @@
 """Live pages: a page's own fragments, sent again when they would look different.
 
-A view is what a page shows: viewers of equal views share it. It is read and rendered at most
-once a tick, what changed is encoded and packed once, and each viewer is a place in that short
-list of frames. Whoever connects, or falls behind the list, is sent all fragments, so no viewer
-needs a memory of its own and a restart of anything is mended by connecting again.
+A view is what a page shows: viewers of equal views share it. It is read and rendered at once where
+little happens, and less often the more its frames bring. What changed is encoded and packed once,
+and each viewer is a place in that short list of frames. Whoever connects, or falls behind the list,
+is sent all fragments, so no viewer needs a memory of its own and a restart of anything is mended by
+connecting again.
 """
 
 import asyncio
-import logging
+import contextlib
 import time
 from collections import deque
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Protocol
 
-from app.domain.errors import TooMany, UmbelError, Unavailable
+from app.domain.errors import TooMany
 from app.feed.tail import RING_COUNT, Tail
 from app.web.packing import STREAM_HEAD, pack_frame
 from app.web.pages.digest import Digest, read_digest
 from app.web.pages.render import Fragments
+from app.web.pages.rendering import Rendering, View
 from app.web.pages.shell import Shell
 from app.web.streams import Stream, Waiting
 
-TICK = 0.2
-"""Seconds between two looks for something new: faster than a person reads, and slow enough
-that 5,000 changes a second cost a browser a sixth of a core."""
+TICK = 0.04
+"""Seconds between two looks for something new, at least: less than a tick of the recorder, so that
+what it announces is looked at when it comes."""
+LOOK = 0.2
+"""Seconds between two looks where nothing comes, and at most where there are many views."""
+LOOK_OF_A_VIEW = LOOK / 500
+"""Seconds more between two looks for each view: each look costs every view some 20 us."""
+PACE = 300_000
+"""Characters of fragments that a page is sent in a second: 50 changed rows five times, which costs
+a browser a tenth of a core, or two of them with every look."""
 REFRESH = 10.0
 """Seconds after which a view is rendered without a change: ages and windows of time move on."""
 VIEW_LIMIT = 1_000
 """Distinct views at once; each takes some 200 KB, and a tenth of a core goes for looking at all
 of them."""
-SHARE = 0.5
-"""Of the process's time that all renderings may take: with many different views each has its
-turn less often. A list whose 50 rows all change costs 8 ms, so 16 of them come every tick."""
-FRAMES_KEPT = 40
+SHARE = 0.65
+"""Of the process's time that renderings and their sending may take: with many views or viewers each
+has its turn less often. A list whose 50 rows all change costs 8 ms, 1,000 viewers of it 30 ms."""
+FRAMES_KEPT = 250
 """Frames of a view kept for viewers that read slowly: 10 s of a busy one, then all anew. Fewer
 where they are larger together than all of the page: then that is sent instead."""
-MISSED = 40
-"""Ticks whose changes are kept for a view that is still being read: 10 s, then it is read anew."""
+MISSED = 250
+"""Looks whose changes are kept for a view that is still being read: 10 s, then it is read anew."""
 AGAIN = 1.0
 """Seconds until a view is rendered again after something that it needs was away."""
 SILENCE = 10.0
 """Seconds of silence after which a stream says that it lives; pages give up after 25."""
 
 HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
-
-log = logging.getLogger(__name__)
-
-
-class View(Protocol):
-    """What a page shows. Equal keys mean equal pages."""
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def every(self) -> float:
-        """Seconds between two renderings, at least."""
-        ...
-
-    def take(self, news: Digest | None) -> bool:
-        """Notes what happened; whether the page may look different. None: there is a gap, read
-        anew."""
-        ...
-
-    async def fragments(self) -> Fragments:
-        """The live parts as they are now."""
-        ...
 
 
 class Frame:
@@ -113,9 +98,11 @@ class Channel:
             self.missed.append(news)
         self._told.set()
 
-    async def told(self) -> None:
-        """Waits for the next tick."""
-        await self._told.wait()
+    async def told(self, patience: float | None) -> None:
+        """Waits for the next look, up to `patience` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._told.wait()
         self._told.clear()
 
     def take(self) -> bool:
@@ -124,17 +111,20 @@ class Channel:
         taken = [self.view.take(news) for news in missed]
         return any(taken)
 
-    async def show(self, fragments: Fragments) -> None:
-        """Sends the fragments that look different from the last ones, or a sign of life."""
+    async def show(self, fragments: Fragments) -> int:
+        """Sends the fragments that look different from the last ones, or a sign of life; how many
+        characters these are."""
         news = {name: text for name, text in fragments.items() if self.shown.get(name) != text}
         now = time.monotonic()
         if self.position and not news and now - self._framed_at < SILENCE:
-            return
+            return 0
         self.shown.update(news)
         self._framed_at = now
         self.position += 1
-        self._keep(Frame(news))
+        frame = Frame(news)
+        self._keep(frame)
         await self.waiting.wake()
+        return frame.size
 
     def _keep(self, frame: Frame) -> None:
         whole = sum(map(len, self.shown.values()))
@@ -220,52 +210,29 @@ class LiveViews:
         """Tells every view what happened: at once after a silence, and then once a tick."""
         position = self._tail.position
         while True:
-            await self._tail.wait(position, TICK)
+            await self._tail.wait(position, LOOK)
             news = read_digest(self._tail.after(position, RING_COUNT))
             position = self._tail.position
             for channel in self._channels.values():
                 channel.tell(news)
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(max(TICK, min(LOOK, len(self._channels) * LOOK_OF_A_VIEW)))
 
     async def _keep(self, channel: Channel) -> None:
         """Renders a view again whenever it may look different, as long as it is watched."""
-        view, loop = channel.view, asyncio.get_running_loop()
-        rendered_at = -REFRESH
-        rendered: Fragments = {}
-        shown_at: float | None = None
-        failed = cost = 0.0
-        due = True
+        loop, rendering = asyncio.get_running_loop(), Rendering(channel.view, self._shell)
+        due, rendered_at, pace = True, -REFRESH, 0.0
         while True:
             due = channel.take() or due
-            age = loop.time() - rendered_at + TICK / 2  # a tick may come a little early
-            pace = max(view.every, failed, cost * len(self._channels) / SHARE)
+            age = loop.time() - rendered_at
             if (due and age >= pace) or age >= REFRESH:
-                rendered_at, due = loop.time(), False
-                begun = time.thread_time()
-                try:
-                    parts = await self._rendered(view)
-                    rendered = {**parts, "as-of": self._shell.as_of(None)}
-                    shown_at, failed = time.time(), 0.0
-                except Unavailable:  # the page's banner says what is away, and since when
-                    due, failed = True, AGAIN
-                    if shown_at is not None:
-                        rendered = {**rendered, "as-of": self._shell.as_of(shown_at)}
-                except UmbelError:
-                    pass  # it is gone, and the page shows what it was
-                cost = time.thread_time() - begun
-            await self._shell.refresh()
-            await channel.show({**self._shell.fragments, **rendered})
-            await channel.told()
-
-    async def _rendered(self, view: View) -> Fragments:
-        try:
-            return await view.fragments()
-        except UmbelError:
-            raise
-        except Exception:
-            # One page that can't be shown must not end the stream that would mend it.
-            log.exception("A live page could not be rendered: %s", view.key[:200])
-            return {}
+                rendered_at, begun = loop.time(), time.thread_time()
+                due = not await rendering.renew()
+                size = await channel.show(await rendering.fragments())
+                cost = (time.thread_time() - begun) * len(self._channels) / SHARE
+                pace = max(channel.view.every, cost, size / PACE, AGAIN if due else 0.0)
+            else:
+                await channel.show(await rendering.fragments())
+            await channel.told(max(0.0, rendered_at + pace - loop.time()) if due else None)
 
 
 def encode(fragments: Mapping[str, str]) -> bytes:

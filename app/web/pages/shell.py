@@ -71,6 +71,11 @@ class Shell:
         self._error: StoreUnavailable | None = None
         self.fragments: Fragments = {}
 
+    @property
+    def latest(self) -> Whole | None:
+        """The whole as it was read last; another one each time."""
+        return self._whole
+
     async def whole(self) -> Whole:
         """The whole, not older than a second. Raises StoreUnavailable."""
         await self.refresh()

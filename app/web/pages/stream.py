@@ -13,9 +13,9 @@ from app.web.packing import GZIP, VARY, pack_frame, takes_gzip
 from app.web.pages import queues, task, tasks, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.ended import choice_of
-from app.web.pages.live import View
 from app.web.pages.overview import OverviewView
 from app.web.pages.quality import QualityView
+from app.web.pages.rendering import View
 from app.web.security import PLAIN_SEND
 from app.web.stream import HEADERS
 

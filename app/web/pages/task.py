@@ -19,7 +19,6 @@ from app.web.pages import actions
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.json_text import SHOWN_LIMIT
-from app.web.pages.live import TICK
 from app.web.pages.render import task_path
 from app.web.pages.story import Story, tell
 from app.web.tasks import find_task
@@ -84,7 +83,8 @@ class TaskPage:
 class TaskView:
     """The view of one task."""
 
-    every = TICK
+    every = 0.2
+    """Seconds. Each time it is read anew, with what belongs to it."""
     parts = ("head", "progress", "story", "facts", "values", "related")
 
     def __init__(self, dashboard: Dashboard, task_id: str) -> None:

@@ -81,11 +81,13 @@ class TaskList:
             self._changed = {}
             self._count_newer = self._counts_newer
             return True
-        for task_id in self._ids & news.tasks.keys():
+        mine = self._ids & news.tasks.keys()
+        for task_id in mine:
             self._changed[task_id] = news.tasks[task_id]
         if news.newest > self._newest and self._newer <= NEWER_CAP:
             self._count_newer = self._counts_newer
-        return bool(news.tasks) or self._may_count()
+        counted = self._dashboard.shell.latest is not self._chips[0]
+        return bool(mine) or counted or self._may_count()
 
     async def fragments(self) -> dict[str, Markup]:
         dashboard, umbel = self._dashboard, self._dashboard.umbel
