@@ -13,7 +13,8 @@ from app.feed.codec import encode_summary
 from app.feed.tail import Tailed
 from app.web.pages import live
 from app.web.pages.digest import Digest
-from app.web.pages.tasks import TaskList, read_query
+from app.web.pages.query import read_query
+from app.web.pages.tasks import TaskList
 from app.web.streams import Stream
 from tests.support import eventually_async
 
