@@ -10,6 +10,7 @@
   const scrub = root.querySelector("[data-scrub]");
   const resting = note.textContent;
   const STEPS = "Point at a chart, or drag over a time to list its tasks. ";
+  const COUNTS = 5; // of the cells of a step: all, succeeded, revoked, failed, lost
   let text = "";
   let steps = [];
   let length = 60; // seconds of one step
@@ -46,14 +47,17 @@
     return `/ui/tasks?${query ? `${query}&` : ""}${pairs}`;
   }
 
-  /* Of several steps only counts can be added up; how long most of them took can't. */
+  /* Of several steps only counts can be added up; how long most of them took can't. Where nothing is
+     known of one of them, the others are the least that there was. */
   function cellsOf(chosen) {
     if (chosen.length === 1) return chosen[0].cells;
-    const sums = chosen[0].cells.map((_, cell) => {
-      const counts = chosen.map((step) => step.cells[cell].replaceAll(",", ""));
-      return counts.every((count) => /^\d+$/.test(count)) ? counts.reduce((sum, count) => sum + Number(count), 0).toLocaleString("en") : "—";
+    return chosen[0].cells.map((_, cell) => {
+      if (cell >= COUNTS) return "—";
+      const counts = chosen.map((step) => Number(step.cells[cell].replaceAll(",", "")));
+      const known = counts.filter((count) => !Number.isNaN(count));
+      const sum = known.reduce((total, count) => total + count, 0).toLocaleString("en");
+      return known.length === counts.length ? sum : known.length ? `at least ${sum}` : "—";
     });
-    return sums;
   }
 
   function show() {
@@ -75,8 +79,7 @@
     note.textContent = active ? chosen.map((step) => step.note).find(Boolean) || "" : STEPS + resting;
     if (!active) return;
     when.textContent = span(chosen[0].at, chosen.at(-1).at);
-    const ended = cells[0] === "—" ? "Their tasks" : cells[0] === "1" ? "1 ended: the list" : `${cells[0]} ended: the list`;
-    open.textContent = ended;
+    open.textContent = cells[0] === "—" ? "The list of that time" : `${cells[0]} ended: the list`;
     open.href = address(chosen[0].at, chosen.at(-1).at);
     scrub.value = String(to);
     scrub.setAttribute("aria-valuetext", `${when.textContent}: ${cells[0]} ended, ${cells[1]} succeeded, ${cells[3]} failed, waited ${cells[7]} and ran ${cells[10]} at p95. ${note.textContent}`);
@@ -114,7 +117,6 @@
   root.addEventListener("pointermove", (event) => {
     const at = stepAt(event);
     if (at !== null) choose(at, dragging);
-    else if (document.activeElement !== scrub && !event.target.closest("[data-open]")) return;
   });
 
   root.addEventListener("pointerup", () => {

@@ -1,6 +1,7 @@
 """What needs attention is told in one sentence each, worst first; what is usual is not."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,9 @@ from app.web.pages.concerns import (
     of_workers,
 )
 from app.web.pages.render import Templates
+from tests.http import web
+from tests.support import RedisServer, eventually
+from tests.web.conftest import Site
 
 NOW = time.time()
 
@@ -158,3 +162,22 @@ def test_hostile_names_stay_text() -> None:
     text = Templates(StaticAssets())("overview/_attention.html", page=page)
     assert "<img" not in text
     assert "%3Cimg" in text
+
+
+def test_while_nothing_is_heard_it_is_unknown_and_not_calm(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path / "redis").start()
+    site = Site(redis, tmp_path).start()
+    try:
+        eventually(site.ready)
+        calm = eventually(lambda: "Nothing needs attention." in (text := of(site)) and text)
+        assert "What happens now is unknown" not in calm
+        redis.stop()
+        page = eventually(lambda: "What happens now is unknown" in (text := of(site)) and text)
+        assert "Nothing needs attention." not in page
+    finally:
+        site.stop()
+        redis.stop()
+
+
+def of(site: Site) -> str:
+    return web.get(site.url + "/", headers={"Accept": "text/html"}).text

@@ -34,10 +34,10 @@ def attention_of(
 ) -> Attention:
     """What needs attention, of what was read."""
     lately, usually = compared
-    recorder = health.recorder
-    found = [*_of_recorder(recorder), *_of_windows(known)]
+    away = away_of(health)
+    found = [*_of_away(away), *_of_windows(known)]
     found += of_workers(whole.lost, lately.workers, now)
-    if not is_away(recorder):  # else nobody knows how they are now, which is said already
+    if away is None:  # else nobody knows how they are now, which is said already
         found += _of_fleet(whole)
         found += of_queues(whole.queues, usually.queues, now)
     found += of_failures(lately.names, usually.names)
@@ -50,10 +50,15 @@ def attention_of(
     return Attention(tuple(found), _calm(whole))
 
 
-def _of_recorder(recorder: Part) -> Iterator[Concern]:
-    if is_away(recorder):
+def away_of(health: Health) -> Part | None:
+    """What keeps everything from being heard now; None: nothing does."""
+    return next((part for part in (health.recorder, health.broker) if is_away(part)), None)
+
+
+def _of_away(away: Part | None) -> Iterator[Concern]:
+    if away is not None:
         words, detail = "What happens now is unknown", "nothing is heard since"
-        at, grade = recorder.since, Grade.UNKNOWN
+        at, grade = away.since, Grade.UNKNOWN
         yield Concern("PENDING", "Unknown", words, "/ui/data-quality", at, detail, grade)
 
 

@@ -154,7 +154,8 @@ def address_of(**pairs: str) -> str:
 
 def _failing(name: str | None, ended: Ended, before: Ended | None) -> Concern:
     failed = failed_of(ended)
-    words = f"{short_name(name)} fails: {failed:,} of {ended.count:,} in the last 15 minutes"
+    who = "Tasks of no known name fail" if name is None else f"{short_name(name)} fails"
+    words = f"{who}: {failed:,} of {ended.count:,} in the last 15 minutes"
     words += f", {share(failed, ended.count)}"
     named = {} if name is None else {"name": name}
     address = address_of(state="FAILURE,REJECTED", **named, since="15m")

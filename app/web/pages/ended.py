@@ -10,11 +10,11 @@ from app.store.figures import FAILED, OTHER_LABELS, Ended
 from app.store.labels import Kind
 from app.web.figures import BY, RANGES, USUAL_RANGE, Charted, Range
 from app.web.health import Health
+from app.web.pages.attention import away_of
 from app.web.pages.chart import LINES, OUTCOMES, QUANTILES, Chart, count_of, draw
 from app.web.pages.concerns import address_of
 from app.web.pages.formats import duration, share
 from app.web.pages.render import queue_path, worker_path
-from app.web.pages.shell import is_away
 
 LONGEST_TABLE = 12
 """Names, queues or workers shown, the first by the order chosen; `GET /stats?by=` tells all."""
@@ -147,9 +147,9 @@ def part_of(charted: Charted, choice: Choice, health: Health) -> EndedPart:
 
 def chart_of(charted: Charted, health: Health) -> Chart:
     """The charts of figures that were read."""
-    recorder, status = health.recorder, health.status
+    away, status = away_of(health), health.status
     heard_since = None if status is None or not status.live else status.started_at
-    return draw(charted, heard_since, recorder.since if is_away(recorder) else None)
+    return draw(charted, heard_since, None if away is None else away.since)
 
 
 def _titles(total: Ended, choice: Choice) -> dict[str, Titled]:

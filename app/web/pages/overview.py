@@ -1,8 +1,9 @@
 """The first page: what needs attention, then how it goes, then where to go on."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
@@ -17,6 +18,7 @@ from app.store import lost, tasks
 from app.store.stories import Stories
 from app.web.figures import BY, RANGES
 from app.web.pages.attention import Attention, attention_of
+from app.web.pages.concerns import address_of
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.ended import Choice, EndedPart, choice_of, part_of
@@ -26,10 +28,30 @@ LATEST = 8
 """Tasks in each short list: what fits beside the figures without scrolling."""
 LONGEST_LIST = 8
 """Workers and queues shown, the busiest first; the others have pages of their own."""
+COUNTED = (
+    ("Pending", (TaskState.PENDING,)),
+    ("Received", (TaskState.RECEIVED,)),
+    ("Running", (TaskState.STARTED, TaskState.PROGRESS)),
+    ("Retry", (TaskState.RETRY,)),
+    ("Success", (TaskState.SUCCESS,)),
+    ("Failure", (TaskState.FAILURE, TaskState.REJECTED)),
+    ("Lost", (TaskState.LOST,)),
+    ("Revoked", (TaskState.REVOKED,)),
+)
+"""States that are counted at the top: always the same, so that nothing moves as tasks do."""
 FORMS = 12
 """Tasks whose forms stand on the page; more are found on the page for submitting."""
 
 router = APIRouter()
+
+
+class Count(NamedTuple):
+    """How many tasks are in some states, of which the first lends its colour and icon."""
+
+    word: str
+    state: str
+    count: int
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +59,7 @@ class Overview:
     """All that the page shows."""
 
     attention: Attention
-    counts: Mapping[TaskState, int]
+    counts: tuple[Count, ...]
     ended: EndedPart
     stories: Stories
     workers: tuple[Worker, ...]
@@ -98,7 +120,7 @@ async def read_page(dashboard: Dashboard, choice: Choice) -> Overview:
     offered = offers(await umbel.operations.catalog())
     return Overview(
         attention=attention_of(whole, known, compared, umbel.health, time.time()),
-        counts=whole.counts,
+        counts=tuple(_counts(whole.counts)),
         ended=part_of(charted, choice, umbel.health),
         workers=tuple(busiest[:LONGEST_LIST]),
         queues=tuple(deepest[:LONGEST_LIST]),
@@ -126,6 +148,12 @@ async def show(request: Request) -> Response:
         ranges=tuple(RANGES.values()),
         is_empty=await _is_empty(dashboard),
     )
+
+
+def _counts(counts: Mapping[TaskState, int]) -> Iterator[Count]:
+    for word, states in COUNTED:
+        address = address_of(state=",".join(states))
+        yield Count(word, states[0], sum(counts.get(state, 0) for state in states), address)
 
 
 async def _is_empty(dashboard: Dashboard) -> bool:

@@ -1,0 +1,157 @@
+"""The first page as people use it: what needs attention, and charts that are read and opened."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.conftest import Visitor, submit, visit
+from tests.http import web
+from tests.support import eventually
+from tests.web.conftest import Site
+
+PLACES = 15
+"""Steps of the shortest range."""
+LISTED = re.compile(r"/ui/tasks\?.*since=[^&]+&until=")
+
+
+@pytest.fixture(scope="module")
+def busy(site: Site) -> Site:
+    """The site, when some tasks have ended on it."""
+    for number in range(10):
+        submit(site, "/tasks/add", x=number, y=1)
+    eventually(lambda: ended_of(site) >= 10)
+    return site
+
+
+def ended_of(site: Site) -> int:
+    total = web.get(site.url + "/stats?since=15m").json()["figures"]["total"]
+    return int(total["ended"])
+
+
+def middle_of(canvas: Locator, place: int) -> tuple[float, float]:
+    """Where a step is on the screen."""
+    box = canvas.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] * (place + 0.5) / PLACES, box["y"] + box["height"] / 2
+
+
+def canvas_of(page: Page) -> Locator:
+    canvas = page.locator(".canvas").first
+    canvas.scroll_into_view_if_needed()
+    return canvas
+
+
+def all_steps(page: Page) -> list[list[str]]:
+    told = page.locator("#ended").get_attribute("data-steps") or ""
+    return [step.split("|") for step in told.split(";")]
+
+
+def test_pointing_at_a_step_reads_its_exact_numbers(visitor: Visitor, busy: Site) -> None:
+    page = visitor.page
+    visitor.go("/?range=15m")
+    canvas = canvas_of(page)
+    all_of_it = page.locator("[data-cell='1']").inner_text()
+    place = next(place for place, step in enumerate(all_steps(page)) if step[1] not in "0—")
+    page.mouse.move(*middle_of(canvas, place))
+    expect(page.locator("[data-when]")).to_contain_text("UTC")
+
+    chosen = page.locator("[data-open]").get_attribute("href") or ""
+    since = datetime.fromtimestamp(int(all_steps(page)[place][0]), UTC)
+    assert f"{since:%Y-%m-%dT%H:%M:%S}" in chosen.replace("%3A", ":")
+    width = page.locator(".cursor").first.get_attribute("width") or ""
+    assert float(width.rstrip("%")) == pytest.approx(100 / PLACES)
+    page.mouse.move(5, 5)
+    expect(page.locator("[data-when]")).to_be_hidden()
+    assert int(page.locator("[data-cell='1']").inner_text().replace(",", "")) >= int(
+        all_of_it.replace(",", "")
+    )
+
+
+def test_dragging_over_a_time_lists_its_tasks(visitor: Visitor, busy: Site) -> None:
+    page = visitor.page
+    visitor.go("/?range=15m")
+    canvas = canvas_of(page)
+    page.mouse.move(*middle_of(canvas, 2))
+    page.mouse.down()
+    page.mouse.move(*middle_of(canvas, 8))
+    page.mouse.move(*middle_of(canvas, PLACES - 1))
+    expect(page.locator("[data-open]")).to_contain_text(re.compile("ended: the list"))
+    page.mouse.up()
+    page.wait_for_url(LISTED)
+
+    expect(page.locator("tr[id^=task-]").first).to_be_visible()
+
+
+def test_the_keyboard_takes_several_steps_and_opens_their_list(
+    visitor: Visitor, busy: Site
+) -> None:
+    page = visitor.page
+    visitor.go("/?range=15m")
+    scrub = page.get_by_role("slider")
+    scrub.focus()
+    expect(page.locator("[data-when]")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    one = page.locator("[data-when]").inner_text()
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowLeft")
+    several = page.locator("[data-when]").inner_text()
+    expect(scrub).to_have_attribute("aria-valuetext", re.compile("ended, .* succeeded"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(LISTED)
+
+    assert one.split(" to ")[1] == several.split(" to ")[1]
+    assert one != several
+
+
+def test_a_chart_fills_in_place(visitor: Visitor, busy: Site) -> None:
+    page = visitor.page
+    visitor.go("/?range=15m")
+    canvas = canvas_of(page)
+    page.mouse.move(*middle_of(canvas, PLACES - 2))
+    expect(page.locator("[data-when]")).to_be_visible()
+    before = page.locator("[data-charts]").bounding_box()
+    kept = page.evaluate("window.kept = document.querySelector('.canvas'); window.kept.isConnected")
+    told = page.locator("#ended").get_attribute("data-steps")
+    submit(busy, "/tasks/add", x=1, y=1)
+    expect(page.locator("#ended")).not_to_have_attribute("data-steps", told or "")
+    after = page.locator("[data-charts]").bounding_box()
+
+    assert kept
+    assert before is not None
+    assert after is not None
+    assert (before["width"], before["height"]) == (after["width"], after["height"])
+    assert page.evaluate("window.kept.isConnected"), "the drawing is changed, not replaced"
+    expect(page.locator("[data-when]")).to_be_visible()
+
+
+def test_the_charts_are_plain_pages_without_scripts(browser: Browser, busy: Site) -> None:
+    for visitor in visit(browser, busy.url, java_script_enabled=False):
+        page = visitor.page
+        page.goto(busy.url + "/?range=24h&by=queue&sort=run")
+        expect(page.locator(".canvas")).to_have_count(4)
+        expect(page.locator("th[aria-sort] a")).to_have_text("Ran, p95")
+        expect(page.get_by_role("slider")).to_have_count(0)
+        page.get_by_role("link", name="15m").click()
+        expect(page.locator("nav [aria-current=true]").first).to_have_text("15m")
+        page.get_by_role("link", name="The steps as a table").click()
+        rows = page.locator("tbody tr")
+        expect(rows).to_have_count(PLACES)
+        rows.last.get_by_role("link").click()
+        expect(page).to_have_url(LISTED)
+
+
+def test_a_failing_task_needs_attention_and_its_list_proves_it(
+    visitor: Visitor, busy: Site
+) -> None:
+    page = visitor.page
+    for _ in range(4):
+        submit(busy, "/tasks/add", x=1e308, y=1e308)
+    visitor.go("/")
+    sentence = page.locator("#attention .grade-bad a", has_text="add fails")
+    expect(sentence).to_contain_text("in the last 15 minutes")
+    sentence.click()
+    page.wait_for_url("**/ui/tasks?*")
+
+    expect(page.locator("tr[id^=task-] .state-FAILURE").first).to_be_visible()
