@@ -38,6 +38,7 @@ class Signature(NamedTuple):
     """A compiled schema, and what it says of arguments by position."""
 
     validator: Any
+    is_valid: Callable[[Any], bool]
     positional: tuple[str, ...]
     positional_only: frozenset[str]
     any_number: bool
@@ -83,6 +84,7 @@ def compile_signature(schema: Json) -> Signature | None:
         )
         return Signature(
             validator=validator,
+            is_valid=validator.is_valid,
             positional=tuple(document.get("x-positional", ())),
             positional_only=frozenset(document.get("x-positional-only", ())),
             any_number=document.get("x-var-positional") is True,
@@ -94,16 +96,18 @@ def compile_signature(schema: Json) -> Signature | None:
 
 def check(given: Arguments, signature: Signature) -> list[FieldError]:
     """What is wrong with these arguments, each with its place under `args` or `kwargs`."""
-    return [] if _fits_by_position(given, signature) else _errors(given, signature)
+    fits = not given.kwargs and fits_by_position(given.args, signature)
+    return [] if fits else _errors(given, signature)
 
 
-def _fits_by_position(given: Arguments, signature: Signature) -> bool:
-    """The usual call, of positional arguments alone, is right. False may also be not known."""
-    args, names = given.args, signature.positional
-    if given.kwargs or len(args) > len(names):
+def fits_by_position(args: Sequence[Any], signature: Signature) -> bool:
+    """A call by position alone is right. False may also be not known."""
+    names = signature.positional
+    if len(args) > len(names):
         return False
     try:
-        return signature.validator.is_valid(dict(zip(names, args, strict=False))) is True
+        # Two loops of C: what is left over is seen above, or by the validator.
+        return signature.is_valid(dict(zip(names, args))) is True  # noqa: B905
     except (ValueError, UnicodeEncodeError):
         return False
 
@@ -114,7 +118,7 @@ def _errors(given: Arguments, signature: Signature) -> list[FieldError]:
         return errors
     bound = bind(given, signature)
     try:
-        if signature.validator.is_valid(bound):
+        if signature.is_valid(bound):
             return []
         found = list(_first(signature.validator.iter_errors(bound)))
     except (ValueError, UnicodeEncodeError) as error:

@@ -9,7 +9,13 @@ from hashlib import blake2b
 
 from app.broker.message import Submission
 from app.domain.errors import BadInput, FieldError, UnknownTaskName
-from app.operations.arguments import Signature, check, compile_signature, read_arguments
+from app.operations.arguments import (
+    Signature,
+    check,
+    compile_signature,
+    fits_by_position,
+    read_arguments,
+)
 from app.operations.catalog import Catalog
 
 NAME_LIMIT = 255
@@ -45,12 +51,15 @@ async def check_all(
         if number and number % CHECKED_AT_ONCE == 0:
             await asyncio.sleep(0)
         loc: Loc = ("body", "tasks", number) if batch else ("body",)
-        wrong: Sequence[FieldError] = () if _is_plain(given) else [*_wrong_options(given, now)]
+        wrong: list[FieldError] = []
+        if not _is_plain(given):
+            wrong += _wrong_options(given, now)
         if checked:
             signatures = known.get(given.name)
             if signatures is None:
                 signatures = known[given.name] = _signatures(given.name, catalog, loc)
-            wrong = [*wrong, *_wrong_arguments(given, signatures)]
+            if not _fits_the_first(given, signatures):
+                wrong += _wrong_arguments(given, signatures)
         if wrong:
             errors += [FieldError((*loc, *error.loc), error.msg) for error in wrong]
             if len(errors) >= ERRORS_TOLD:
@@ -84,6 +93,14 @@ def _signatures(name: str, catalog: Catalog, loc: Loc) -> Signatures:
         message = str(error)
         raise UnknownTaskName(message, (FieldError((*loc, "name"), message),)) from None
     return tuple(compile_signature(schema) for schema in entry.schemas)
+
+
+def _fits_the_first(given: Submission, signatures: Signatures) -> bool:
+    """The usual call of the usual task is right. False may also be not known."""
+    values = given.values
+    if values is None or values.kwargs or not signatures or signatures[0] is None:
+        return False
+    return fits_by_position(values.args, signatures[0])
 
 
 def _wrong_arguments(given: Submission, signatures: Signatures) -> Sequence[FieldError]:

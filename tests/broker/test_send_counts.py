@@ -27,8 +27,8 @@ LOOKED_AT = Counter(["time", "type", "get", "llen", "lrange"])
 LEDGER = Counter(["hset", "rpush", "set", "expire", "expire"])
 SENT = Counter(["lpush", "xadd", "publish"])
 IN_THE_SCRIPT = LOOKED_AT + LEDGER + SENT
-CALLS_PER_TASK = 75
-"""Calls of Python functions, built-in ones included, for a task of a batch: 62 when measured."""
+CALLS_PER_TASK = 57
+"""Calls of Python functions, built-in ones included, for a task of a batch: 47 when measured."""
 
 
 @pytest.fixture

@@ -93,22 +93,20 @@ def json_text(raw: msgspec.Raw | UnsetType, kind: type[T], loc: Sequence[str | i
 
 def read_json(raw: msgspec.Raw, kind: type[T], loc: Sequence[str | int]) -> tuple[Json, T]:
     """An embedded JSON value that has to be `kind`: its text, and the value itself."""
-    data = bytes(raw)
     try:
-        value = _decoder(kind).decode(data)
+        text, value = str(raw, "utf-8"), _decoder(kind).decode(raw)
     except ValidationError as error:
-        text, path = _parted(str(error))
-        given = _given(data, path)
-        full = (*loc, *path)
-        raise _one(full, f"{_plain(text)}{_but(given)}") from None
+        what, path = _parted(str(error))
+        given = _given(bytes(raw), path)
+        raise _one((*loc, *path), f"{_plain(what)}{_but(given)}") from None
     except RecursionError:
         raise _one(tuple(loc), "is nested too deeply") from None
     except UnicodeDecodeError:
         raise _one(tuple(loc), "is not valid UTF-8") from None
-    if b"\n" in data or b"\r" in data:
+    if "\n" in text or "\r" in text:
         # A frame of a stream can't have line breaks in it. Numbers stay as they are.
-        data = msgspec.json.format(data, indent=-1)
-    return data.decode(), value
+        text = msgspec.json.format(text, indent=-1)
+    return text, value
 
 
 _decoders: dict[type[object], msgspec.json.Decoder[Any]] = {}
