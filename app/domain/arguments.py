@@ -30,38 +30,48 @@ class Argument:
     path: tuple[str, ...]
     values: tuple[str, ...]
     negated: bool = False
+    places: tuple[tuple[str, int], ...] = ()
+    """Tasks that take the argument of that name by place too, with the place."""
 
     @property
     def words(self) -> tuple[str, ...]:
         """What stands in the folded text of every call that has it; the rarest last."""
-        found = [_run(name) for name in self.path if not name.isdecimal()]
+        named = self.path[1:] if self.places else self.path
+        found = [_run(name) for name in named if not name.isdecimal()]
         if len(self.values) == 1:
             value = fold(self.values[0]).removesuffix("*")
             if not any(none.startswith(value) for none in _NOTHING):
                 found.append(_run(value))
         return tuple(word for word in found if word)
 
-    def takes(self, call: str, fields: Iterable[str | None]) -> bool:
-        """Whether a call has it, or has not where it is negated.
+    def takes(self, task: str | None, call: str, fields: Iterable[str | None]) -> bool:
+        """Whether a call of a task of that name has it, or has not where it is negated.
 
         `call` is its text as searches look through it, `fields` its args, args_repr, kwargs and
         kwargs_repr.
         """
-        has = all(word in call for word in self.words) and self._has(*fields)
+        has = all(word in call for word in self.words) and self._has(task, *fields)
         return has is not self.negated
 
     def _has(
-        self, args: str | None, args_repr: str | None, kwargs: str | None, kwargs_repr: str | None
+        self,
+        task: str | None,
+        args: str | None,
+        args_repr: str | None,
+        kwargs: str | None,
+        kwargs_repr: str | None,
     ) -> bool:
-        if self.path[0].isdecimal() and self._is_in(args, args_repr):
-            return True
-        return self._is_in(kwargs, kwargs_repr)
+        places = [(str(place), *self.path[1:]) for name, place in self.places if name == task]
+        if self.path[0].isdecimal():
+            places.append(self.path)
+        by_place = places and self._is_in(args, args_repr, places)
+        return bool(by_place) or self._is_in(kwargs, kwargs_repr, [self.path])
 
-    def _is_in(self, text: str | None, shown: str | None) -> bool:
+    def _is_in(self, text: str | None, shown: str | None, paths: Iterable[tuple[str, ...]]) -> bool:
         value = _read(text, shown)
         if value is _UNREADABLE:
             return self._is_shown(fold(text or shown or ""))
-        return any(self._fits(leaf) for leaf in _at(value, self.path))
+        return any(self._fits(leaf) for path in paths for leaf in _at(value, path))
 
     def _fits(self, leaf: Any) -> bool:
         if isinstance(leaf, dict):

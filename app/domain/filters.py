@@ -6,7 +6,7 @@ grammar of `app.domain.search`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf, nextafter
 from urllib.parse import urlencode
@@ -31,6 +31,7 @@ __all__ = [
     "parse_time",
     "print_time",
     "read_search",
+    "with_places",
 ]
 
 MAX_VALUES = 50
@@ -136,7 +137,7 @@ class TaskFilter:
         return (
             has_words(self.words, task.id, call, outcome)
             and not any(has_words((word,), task.id, call, outcome) for word in self.no_words)
-            and all(argument.takes(call, fields) for argument in self.arguments)
+            and all(argument.takes(task.name, call, fields) for argument in self.arguments)
         )
 
     def _beside(self) -> Search:
@@ -206,6 +207,23 @@ def read_search(pairs: Iterable[tuple[str, str]]) -> Search:
     if errors:
         raise BadInput("Some of the filters are not understood.", tuple(errors))
     return Search.of(terms)
+
+
+def with_places(
+    wanted: TaskFilter, signatures: Mapping[str, Sequence[Sequence[str]]]
+) -> TaskFilter:
+    """The filter with the places that its arguments have by the signatures of each task: names
+    of arguments in their order, of each version of the task that is known."""
+    arguments = []
+    for one in wanted.arguments:
+        places = {
+            (task, names.index(one.path[0]))
+            for task, versions in signatures.items()
+            for names in versions
+            if one.path[0] in names
+        }
+        arguments.append(replace(one, places=tuple(sorted(places))))
+    return replace(wanted, arguments=tuple(arguments))
 
 
 def parse_filter(pairs: Iterable[tuple[str, str]], now: float) -> TaskFilter:

@@ -31,7 +31,7 @@ def taken(connection: Connection, arguments: Sequence[Argument], query: Select[A
     found = []
     for seq, task_id, name, *fields in connection.execute(query):
         call = call_text(task_id, name, *fields)
-        if all(argument.takes(call, fields) for argument in arguments):
+        if all(argument.takes(name, call, fields) for argument in arguments):
             found.append(seq)
     return found
 

@@ -24,6 +24,7 @@ from app.web.api.parameters import FILTER_PARAMETERS
 from app.web.errors import describe, render
 from app.web.openapi import STREAM, Documented, header, query, refusals
 from app.web.security import PLAIN_SEND
+from app.web.signatures import placed
 from app.web.state import Umbel, of_scope
 from app.web.streams import LOOK_SECONDS, Stream
 
@@ -91,7 +92,7 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         umbel = of_scope(scope)
         try:
-            wanted, last_id = read_request(scope)
+            wanted, last_id = await read_request(scope, umbel)
             umbel.streams.check()
         except UmbelError as error:
             problem, headers = describe(scope["path"], error)
@@ -186,10 +187,11 @@ class Reader:
         await self._write(reset_frame(self._seen, reason))
 
 
-def read_request(scope: Scope) -> tuple[Wanted, str | None]:
-    """The filter and the id to resume after. Raises BadInput."""
+async def read_request(scope: Scope, umbel: Umbel) -> tuple[Wanted, str | None]:
+    """The filter and the id to resume after. Raises BadInput, StoreUnavailable."""
     pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    wanted = choose(parse_filter(pairs, time.time()), _kinds(pairs))
+    tasks = await placed(umbel, parse_filter(pairs, time.time()))
+    wanted = choose(tasks, _kinds(pairs))
     given = [value for name, value in pairs if name == "last_event_id" and value]
     by_header = [
         value.decode("latin-1") for name, value in scope["headers"] if name == b"last-event-id"

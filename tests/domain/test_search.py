@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import BadSearch
-from app.domain.filters import TaskFilter, filter_of, parse_filter
+from app.domain.filters import TaskFilter, filter_of, parse_filter, with_places
 from app.domain.search import MAX_SEARCH, MAX_TERMS, Search, Term, parse_search, words_of
 from app.domain.search_keys import KEYS, TEXT
 from app.domain.tasks import Task, TaskState, seq_of
@@ -277,6 +277,25 @@ def test_a_search_takes_a_task_or_not(search: str, taken: bool) -> None:
 )
 def test_arguments_are_found_in_what_python_showed_of_them(search: str, taken: bool) -> None:
     assert filter_of(parse_search(search), NOW).matches(SHOWN) is taken
+
+
+@pytest.mark.parametrize(
+    ("search", "taken"),
+    [
+        ("args.who:ana", True),
+        ("args.which.plan.tier:pro", True),
+        ("args.plan:ana", False),
+        ("args.user_id:123*", True),
+        ("-args.who:ana", False),
+    ],
+)
+def test_arguments_given_by_place_are_found_by_the_name_that_workers_tell(
+    search: str, taken: bool
+) -> None:
+    signatures = {"mail.send": [("to",), ("who", "which")], "mail.other": [("plan",)]}
+    wanted = filter_of(parse_search(search), NOW)
+
+    assert with_places(wanted, signatures).matches(SENT) is taken
 
 
 @pytest.mark.parametrize("text", ["(" * 5_000, "[" * 90_000, "{'a': " * 300, "9" * 5_000, "\0"])

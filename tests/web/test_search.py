@@ -37,8 +37,11 @@ def test_a_search_over_rest_finds_by_argument_and_leaves_out(client: httpx.Clien
     ended(client, other)
 
     assert eventually(lambda: found(client, f"state:success args.x:{number}")) == [one]
-    assert found(client, f"-args.x:{number} {number} since:1h") == [other]
-    assert set(found(client, f"{number} runtime:<1m -name:other*")) == {one, other}
+    by_place = submit(client, "/tasks/add", {"x": 3, "y": number})
+    ended(client, by_place)
+    assert found(client, f"args.y:{number}") == [by_place, other]
+    assert found(client, f"-args.x:{number} {number} since:1h") == [by_place, other]
+    assert set(found(client, f"{number} runtime:<1m -args.x:3")) == {one, other}
     assert found(client, f"{number} -state:success") == []
 
 

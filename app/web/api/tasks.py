@@ -22,6 +22,7 @@ from app.web.api.decode import decode, idempotency_key, json_text
 from app.web.api.parameters import FILTER_PARAMETERS, SORT
 from app.web.api.submit import IDEMPOTENCY, JSON, LOCATION, actor_of, moment_of, start_of
 from app.web.openapi import documented
+from app.web.signatures import placed
 from app.web.state import umbel_of
 from app.web.tasks import await_end, find_task
 
@@ -57,7 +58,7 @@ async def list_tasks(
     """Summaries, newest first, a page at a time; `next` leads on until it is null."""
     umbel = umbel_of(request)
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
-    wanted = parse_filter(pairs, time.time())
+    wanted = await placed(umbel, parse_filter(pairs, time.time()))
     sort = parse_sort(request.query_params.get("sort"))
     page = await umbel.reading(
         stored.page, umbel.db, wanted, sort=sort, limit=limit, cursor=cursor or None

@@ -1,6 +1,5 @@
 """What the search box offers while somebody types: keys, states, and names that are known."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -14,6 +13,7 @@ from app.operations.catalog import Catalog
 from app.store import tasks as stored
 from app.store.database import Database
 from app.web.pages.dashboard import dashboard_of
+from app.web.signatures import names_of
 
 OFFERED = 10
 """Suggestions at once: as many as are read at a glance."""
@@ -133,7 +133,7 @@ def _of_arguments(catalog: Catalog, begins: str) -> list[Option]:
     found: dict[str, Option] = {}
     for name, entry in catalog.entries.items():
         for schema in entry.schemas:
-            for argument in json.loads(schema).get("properties", {}):
+            for argument in names_of(schema)[1]:
                 if argument.startswith(begins) and argument not in found:
                     about = ARGUMENT.format(name=name.rsplit(".", 1)[-1])
                     found[argument] = Option(f"args.{argument}:", about, more=True)

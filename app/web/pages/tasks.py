@@ -25,6 +25,7 @@ from app.web.pages.formats import dom_id
 from app.web.pages.live import TICK
 from app.web.pages.query import Query, read_query, show_mistake
 from app.web.pages.shell import Whole
+from app.web.signatures import placed
 
 ROWS = 50
 """Tasks on one page: two screens of them, and a row each is sent and drawn again quickly."""
@@ -97,8 +98,9 @@ class TaskList:
         self._show_changed()
         if self._may_count():
             self._counted_at = time.monotonic()
+            wanted = await placed(umbel, self._query.filter)
             self._newer = await umbel.reading(
-                stored.count_newer, umbel.db, self._query.filter, self._newest, NEWER_CAP + 1
+                stored.count_newer, umbel.db, wanted, self._newest, NEWER_CAP + 1
             )
             self._count_newer = False
         await self._explain()
@@ -158,16 +160,17 @@ async def index(request: Request) -> Response:
         return await _mistaken(request, dashboard, wrong, pairs)
 
     async def read() -> tuple[Page, Total, float]:
+        wanted = await placed(umbel, query.filter)
         page, total = await asyncio.gather(
             umbel.reading(
                 stored.page,
                 umbel.db,
-                query.filter,
+                wanted,
                 sort=query.sort,
                 limit=ROWS,
                 cursor=query.cursor,
             ),
-            umbel.reading(totals.total, umbel.db, query.filter),
+            umbel.reading(totals.total, umbel.db, wanted),
         )
         return page, total, now
 
