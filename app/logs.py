@@ -8,8 +8,13 @@ import logging
 import sys
 from typing import Literal
 
-import structlog
-from structlog.typing import EventDict, Processor
+# When structlog is imported it looks for rich, to draw tracebacks that we do not show: 66 modules.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import structlog  # noqa: E402
+from structlog.typing import EventDict, Processor  # noqa: E402
+
+if sys.modules["rich"] is None:
+    del sys.modules["rich"]
 
 QUIET = ("httpx", "httpcore", "alembic", "uvicorn.access", "uvicorn.error", "asyncio")
 """Loggers of libraries whose everyday lines are nobody's news: warnings and worse only."""

@@ -9,12 +9,10 @@ or not. What was measured: docs/decisions/0010-postgresql.md.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Table, Text
-from sqlalchemy.dialects.postgresql.base import PGDialect
-
-_POSTGRES = PGDialect()  # type: ignore[no-untyped-call]
 
 Cells = Sequence[Any]
 """A row's cells in the order of the statement's columns."""
@@ -39,8 +37,12 @@ class _Arrays:
     long to make."""
 
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
+        # Not before it is needed: with SQLite a start does not wait for this.
+        from sqlalchemy.dialects.postgresql.base import PGDialect
+
+        dialect = PGDialect()  # type: ignore[no-untyped-call]
         kinds = [table.c[name].type for name in columns]
-        names = [str(kind.compile(_POSTGRES)) for kind in kinds]
+        names = [str(kind.compile(dialect)) for kind in kinds]
         self.source = f"unnest({', '.join(f'%s::{name}[]' for name in names)})"
         self._quoted = [isinstance(kind, Text | LargeBinary) for kind in kinds]
 
@@ -83,10 +85,18 @@ class Insert:
         marks = ", ".join("?" * len(columns))
         into = f"INSERT INTO {table.name} ({', '.join(columns)})"
         self._each = f"{into} VALUES ({marks}) {conflict.format(greatest='max')}"
-        self._arrays = _Arrays(table, columns)
-        after = conflict.format(greatest="greatest")
-        self._all = f"{into} SELECT * FROM {self._arrays.source} {after}"  # noqa: S608
+        self._into, self._conflict = into, conflict
+        self._table, self._columns = table, columns
         self._key = tuple(columns.index(name) for name in key)
+
+    @cached_property
+    def _arrays(self) -> _Arrays:
+        return _Arrays(self._table, self._columns)
+
+    @cached_property
+    def _all(self) -> str:
+        after = self._conflict.format(greatest="greatest")
+        return f"{self._into} SELECT * FROM {self._arrays.source} {after}"  # noqa: S608
 
     def run(self, connection: Connection, rows: Sequence[Cells]) -> None:
         """Writes rows, in order; none is fine."""
@@ -120,12 +130,20 @@ class Update:
     def __init__(self, table: Table, columns: Sequence[str], key: str) -> None:
         marks = ", ".join(f"{name} = ?" for name in columns)
         self._each = f"UPDATE {table.name} SET {marks} WHERE {key} = ?"  # noqa: S608
-        self._arrays = _Arrays(table, (*columns, key))
-        cells = ", ".join(f"{name} = given.{name}" for name in columns)
-        names = ", ".join((*columns, key))
-        self._all = (
-            f"UPDATE {table.name} SET {cells} FROM {self._arrays.source} AS given ({names})"  # noqa: S608
-            f" WHERE {table.name}.{key} = given.{key}"
+        self._table, self._columns, self._key = table, columns, key
+
+    @cached_property
+    def _arrays(self) -> _Arrays:
+        return _Arrays(self._table, (*self._columns, self._key))
+
+    @cached_property
+    def _all(self) -> str:
+        name, key = self._table.name, self._key
+        cells = ", ".join(f"{column} = given.{column}" for column in self._columns)
+        names = ", ".join((*self._columns, key))
+        return (
+            f"UPDATE {name} SET {cells} FROM {self._arrays.source} AS given ({names})"  # noqa: S608
+            f" WHERE {name}.{key} = given.{key}"
         )
 
     def run(self, connection: Connection, rows: Sequence[Cells]) -> None:
