@@ -87,7 +87,8 @@
     htmx_before_morph_attr: (node, detail) => !(detail.attrName === "open" && node.tagName === "DETAILS"),
   });
 
-  document.addEventListener("htmx:sse:after:message", () => {
+  document.addEventListener("htmx:sse:after:message", (event) => {
+    if (event.detail.message.event) return; // rows.js says by itself what it has changed
     const titled = document.querySelector("[data-title]");
     if (titled && document.title !== titled.dataset.title) document.title = titled.dataset.title;
     document.dispatchEvent(new CustomEvent("umbel:changed"));

@@ -23,14 +23,21 @@
     return seconds < 1 ? "now" : `${span(seconds, false)} ago`;
   }
 
-  function tick() {
-    if (document.hidden) return;
-    const now = Date.now();
-    for (const node of document.querySelectorAll("time[data-ago], time[data-lasting]")) {
+  function tickIn(part, now) {
+    for (const node of part.querySelectorAll("time[data-ago], time[data-lasting]")) {
       const text = words(node, now);
       if (text !== null && node.textContent !== text) node.textContent = text;
     }
   }
+
+  function tick() {
+    if (!document.hidden) tickIn(document, Date.now());
+  }
+
+  document.addEventListener("umbel:rows", (event) => {
+    const now = Date.now();
+    for (const row of event.detail) tickIn(row, now);
+  });
 
   for (const name of ["umbel:changed", "umbel:times", "visibilitychange"]) {
     document.addEventListener(name, tick);
