@@ -21,7 +21,7 @@ PAGES = {
     "/?range=30d&by=worker&sort=rate": 2,
     "/ui/figures?range=7d": 0,
     "/ui/tasks": 3,
-    "/ui/tasks?state=SUCCESS&q=add": 9,
+    "/ui/tasks?state=SUCCESS&q=add": 10,
     "/ui/tasks?q=-name:noise+args.x:1+runtime:>1s": 10,
     "/ui/suggest?q=add": 6,
     "/ui/tasks/t-00000001": 5,
