@@ -50,7 +50,7 @@ class Count(NamedTuple):
 
     word: str
     state: str
-    count: int
+    many: int
     address: str
 
 
