@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from app.domain.errors import BadInput, FieldError
 from app.domain.filters import Sort, TaskFilter
@@ -16,7 +16,7 @@ from app.store.database import Database
 from app.store.runtimes import few_ran
 from app.store.schema import tasks
 from app.store.selects import PLACES, SUMMARIES, read_summaries
-from app.store.ways import Bounds, Narrowed, Way, best, by_state, count, narrow, nth
+from app.store.ways import Bounds, Narrowed, Way, best, by_state, few, narrow, nth, those
 
 MAX_PAGE = 500
 """Tasks of one page; a script that wants more follows the cursor."""
@@ -38,6 +38,8 @@ SORTED = 150_000
 """Entries of an index that are sorted by runtime at once; of more, tasks are read by runtime."""
 ROWS_SORTED = 4_000
 """The same of rows."""
+SORTING_SECONDS = 0.1
+"""What reading these may take."""
 
 T = TypeVar("T")
 Read = Callable[[Connection, Select[Any]], Sequence[T]]
@@ -213,7 +215,7 @@ def _sorted(
     covering = [way for way in narrowed.ways if way.covering and not way.beside]
     if covering:
         way = best(connection, covering, moments)
-        if count(connection, way.entries, moments, SORTED + 1) <= SORTED:
+        if few(connection, way.entries, moments, SORTED, SECONDS):
             places = way.places(connection, sorting, limit).subquery()
             query = SUMMARIES.where(tasks.c.seq.in_(select(places.c.seq)))
             return query.order_by(*sorting.order(sorting.keys))
@@ -226,12 +228,22 @@ def _rows_sorted(
     """The same where rows have to be read, of a word or of some time."""
     moments = replace(sorting, by_runtime=False, past=None)
     ways = [way.entries for way in narrowed.ways if way.word is not None]
-    if sorting.limited:
+    every = by_state((), (), ())
+    if sorting.limited and few(connection, every, moments, ROWS_SORTED, SECONDS):
         ways.append(Way())
     for way in ways:
         found = connection.execute(way.places(connection, moments, ROWS_SORTED + 1)).all()
-        if len(found) <= ROWS_SORTED:
+        if len(found) <= ROWS_SORTED and _readable(connection, [row[-1] for row in found]):
             given = (*narrowed.conditions, *sorting.conditions())
             query = compared_rows(connection, narrowed.arguments, SUMMARIES, found, given)
             return query.order_by(*sorting.order(sorting.keys)).limit(limit)
     return None
+
+
+def _readable(connection: Connection, places: Sequence[int]) -> bool:
+    """Whether rows there can be read in time, as far as the first of them tell: where they are
+    not in memory, one of a word stands here, one there."""
+    began = time.monotonic()
+    some = places[: ROWS[0]]
+    connection.execute(select(func.max(tasks.c.runtime)).where(those(some))).all()
+    return (time.monotonic() - began) * len(places) <= SORTING_SECONDS * len(some)

@@ -8,11 +8,13 @@ from sqlalchemy import Connection, Select, select, union_all
 from app.store.arguments import compared_rows
 from app.store.schema import tasks
 from app.store.selects import SUMMARIES
-from app.store.ways import Bounds, Narrowed, Way, by_state, count
+from app.store.ways import Bounds, Narrowed, Way, by_state, few
 
 SORTED = 100_000
 """Entries of the index that are sorted by time at once, in some 50 ms; where more ran so long,
 they stand close to each other in order of time."""
+SECONDS = 0.06
+"""For finding out how many they are."""
 ROWS_SORTED = 4_000
 """The same of rows whose texts are compared."""
 
@@ -25,7 +27,7 @@ def few_ran(
         return None
     way, ran = along(narrowed), replace(bounds, by_runtime=True)
     most = ROWS_SORTED if narrowed.texts else SORTED
-    if count(connection, way.entries, ran, most + 1) > most:
+    if not few(connection, way.entries, ran, most, SECONDS):
         return None
     places = _in_time(way, ran)
     order = bounds.order((tasks.c.seq,))

@@ -109,16 +109,16 @@ def places(
     A place can come twice, once for its call and once for its outcome.
     """
     own = search_postgres if is_postgres(connection) else search_sqlite
-    statement = own.PLACES
+    way = "DESC" if descending else "ASC"
+    statement = f"{own.PLACES} ORDER BY {own.ORDER} {way} LIMIT :most"
     values = {"sought": own.sought(word), "most": limit}
     values |= {"first_text": first * 2, "end_text": min(end * 2, _LAST_TEXT)}
-    order = own.ORDER
     if _may_begin_id(word):
-        statement += " UNION ALL " + _IDS
+        # Cut by itself, for what is merged is read to its end.
+        statement = f"SELECT seq FROM ({statement}) AS texts UNION ALL {_IDS}"  # noqa: S608
+        statement += f" ORDER BY seq {way} LIMIT :most"
         values |= {"begins": word, "beyond": word + "g", "ids": ID_MATCHES}
         values |= {"first": first, "end": end}
-        order = "seq"
-    statement += f" ORDER BY {order} {'DESC' if descending else 'ASC'} LIMIT :most"
     found = text(statement).bindparams(**values).columns(seq=BigInteger).subquery()
     return select(found.c.seq)
 

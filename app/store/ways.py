@@ -7,6 +7,7 @@ is asked: each is read for a few thousand entries, and the one that came furthes
 has the fewest.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -43,8 +44,9 @@ PREFIXED = 1_000
 """Labels that a prefix may stand for, to be looked up one by one."""
 WORDS = 4
 """Words of arguments that are probed in the text index; of more, the first say enough."""
-PROBED = 2_000
-"""Entries that are read of each way to learn how far they reach."""
+PROBED = 1_000
+"""Entries that are read of each way to learn how far they reach, and of one to learn what reading
+it takes: ten pages of its index."""
 
 LAST = 2**62
 """Beyond every place."""
@@ -389,6 +391,16 @@ def count(connection: Connection, way: Way, bounds: Bounds, most: int) -> int:
     cut = rows.limit(most).subquery()
     found: int = connection.execute(select(func.count()).select_from(cut)).scalar_one()
     return found
+
+
+def few(connection: Connection, way: Way, bounds: Bounds, most: int, seconds: float) -> bool:
+    """Whether it has so many places at most, and that can be found out in about that time: on a
+    disk an entry may take a hundred times what it does in memory."""
+    began = time.monotonic()
+    if count(connection, way, bounds, PROBED + 1) <= PROBED:
+        return True
+    fit = min(most, int(PROBED * seconds / (time.monotonic() - began)))
+    return fit > PROBED and count(connection, way, bounds, fit + 1) <= fit
 
 
 def those(places: Iterable[int]) -> Condition:
