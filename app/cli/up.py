@@ -102,7 +102,8 @@ class Together:
         self._folder.tell(Running(pid=os.getpid(), url=url, broker_url=broker_url))
         self._workers = [self._worker(name) for name in self._names]
         self._server = [self._serve()]
-        for process in self._workers + self._server:
+        # The server first: its recorder is what all the rest is waiting for.
+        for process in self._server + self._workers:
             await process.start()
         await self._until(self._is_ready)
         self._say(OURS, f"Umbel is ready: {url}")
