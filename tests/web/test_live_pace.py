@@ -76,8 +76,15 @@ def changed(task_id: str, position: int) -> Tailed:
     return Tailed(position, Change(f"1-{position}", "task", encode_summary(task)))
 
 
-async def watched(view: Busy, enough: Any) -> None:
-    views = live.LiveViews(Around(), Around())  # type: ignore[arg-type]
+class Stuck(Around):
+    """What stands around pages is read for ever, as from a store in a storm."""
+
+    async def refresh(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def watched(view: Busy, enough: Any, shell: Around | None = None) -> None:
+    views = live.LiveViews(Around(), shell or Around())  # type: ignore[arg-type]
     watching = asyncio.create_task(views.follow(view, Stream(ignore)))
     await eventually_async(enough)
     watching.cancel()
@@ -98,6 +105,11 @@ async def test_a_page_that_changes_as_a_whole_is_sent_less_often(
     view = Busy(size=1)
     await watched(view, view.has_looked)
     assert view.rendered == 1
+
+
+async def test_a_page_does_not_wait_for_what_stands_around_it() -> None:
+    view = Busy(size=1)
+    await watched(view, view.has_rendered, Stuck())
 
 
 def test_a_list_is_not_made_anew_for_tasks_that_it_does_not_show() -> None:

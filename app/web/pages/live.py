@@ -150,7 +150,7 @@ class LiveViews:
         self._tail = tail
         self._shell = shell
         self._channels: dict[str, Channel] = {}
-        self._ticking: asyncio.Task[None] | None = None
+        self._ticking: list[asyncio.Task[None]] = []
 
     @property
     def views(self) -> int:
@@ -191,8 +191,11 @@ class LiveViews:
         if channel is None:
             channel = self._channels[view.key] = Channel(view)
             channel.task = asyncio.create_task(self._keep(channel), name=f"view {view.key[:80]}")
-            if self._ticking is None:
-                self._ticking = asyncio.create_task(self._tick(), name="ticks of live pages")
+            if not self._ticking:
+                works = {"ticks of live pages": self._tick(), "around live pages": self._refresh()}
+                self._ticking = [
+                    asyncio.create_task(work, name=name) for name, work in works.items()
+                ]
         channel.viewers += 1
         return channel
 
@@ -202,9 +205,17 @@ class LiveViews:
             self._channels.pop(channel.view.key, None)
             if channel.task is not None:
                 channel.task.cancel()
-        if not self._channels and self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
+        if not self._channels:
+            for task in self._ticking:
+                task.cancel()
+            self._ticking = []
+
+    async def _refresh(self) -> None:
+        """Keeps what stands around pages new: beside them, for in a storm the store takes its
+        time."""
+        while True:
+            await self._shell.refresh()
+            await asyncio.sleep(LOOK)
 
     async def _tick(self) -> None:
         """Tells every view what happened: at once after a silence, and then once a tick."""
@@ -227,11 +238,11 @@ class LiveViews:
             if (due and age >= pace) or age >= REFRESH:
                 rendered_at, begun = loop.time(), time.thread_time()
                 due = not await rendering.renew()
-                size = await channel.show(await rendering.fragments())
+                size = await channel.show(rendering.fragments)
                 cost = (time.thread_time() - begun) * len(self._channels) / SHARE
                 pace = max(channel.view.every, cost, size / PACE, AGAIN if due else 0.0)
             else:
-                await channel.show(await rendering.fragments())
+                await channel.show(rendering.fragments)
             await channel.told(max(0.0, rendered_at + pace - loop.time()) if due else None)
 
 

@@ -55,9 +55,9 @@ class Rendering:
             pass  # it is gone, and the page shows what it was
         return True
 
-    async def fragments(self) -> Fragments:
+    @property
+    def fragments(self) -> Fragments:
         """The page's live parts."""
-        await self._shell.refresh()
         return {**self._shell.fragments, **self._parts}
 
     async def _rendered(self) -> Fragments:

@@ -79,6 +79,10 @@ class Shell:
     async def whole(self) -> Whole:
         """The whole, not older than a second. Raises StoreUnavailable."""
         await self.refresh()
+        return self.known()
+
+    def known(self) -> Whole:
+        """The whole as it was read last, for who does not wait. Raises StoreUnavailable."""
         if self._error is not None or self._whole is None:
             raise StoreUnavailable(str(self._error or "The store has not been read yet."))
         return self._whole

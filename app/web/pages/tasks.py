@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
-from app.domain.errors import BadSearch
+from app.domain.errors import BadSearch, Unavailable
 from app.domain.filters import Sort
 from app.domain.search_keys import KEYS
 from app.domain.tasks import Task, TaskState, seq_of
@@ -58,7 +58,8 @@ class TaskList:
         self._rows: dict[str, Markup] | None = None
         self._changed: dict[str, Tailed] = {}
         self._unexplained: dict[str, Task] = {}
-        self._newer = 0
+        self._newer = self._newer_shown = 0
+        self._counting: asyncio.Task[None] | None = None
         self._count_newer = first
         self._counts_newer = first
         self._counted_at = -COUNT_SECONDS
@@ -88,7 +89,7 @@ class TaskList:
         if news.newest > self._newest and self._newer <= NEWER_CAP:
             self._count_newer = self._counts_newer
         counted = self._dashboard.shell.latest is not self._chips[0]
-        return bool(mine) or counted or self._may_count()
+        return bool(mine) or counted or self._newer != self._newer_shown or self._may_count()
 
     async def fragments(self) -> dict[str, Markup]:
         dashboard, umbel = self._dashboard, self._dashboard.umbel
@@ -96,18 +97,18 @@ class TaskList:
             found = await umbel.reading(stored.get_many, umbel.db, sorted(self._ids))
             self.show(found.values())
         self._show_changed()
+        begins = self._chips[0] is None
         if self._may_count():
-            self._counted_at = time.monotonic()
-            wanted = await placed(umbel, self._query.filter)
-            self._newer = await umbel.reading(
-                stored.count_newer, umbel.db, wanted, self._newest, NEWER_CAP + 1
-            )
-            self._count_newer = False
+            self._counting = asyncio.create_task(self._count())
+            if begins:
+                await self._counting
         await self._explain()
-        whole = await dashboard.shell.whole()
+        # Rows do not wait for figures: in a storm these take longer than a frame.
+        whole = await dashboard.shell.whole() if begins else dashboard.shell.known()
         if whole is not self._chips[0]:
             chips = dashboard.render("tasks/_chips.html", query=self._query, whole=whole)
             self._chips = whole, chips
+        self._newer_shown = self._newer
         return {
             "chips": self._chips[1],
             "newer": dashboard.render(
@@ -126,8 +127,22 @@ class TaskList:
             if tailed.task is not None and tailed.task.state is TaskState.LOST:
                 self._unexplained[task_id] = tailed.task
 
+    async def _count(self) -> None:
+        umbel = self._dashboard.umbel
+        self._count_newer = False
+        try:
+            wanted = await placed(umbel, self._query.filter)
+            self._newer = await umbel.reading(
+                stored.count_newer, umbel.db, wanted, self._newest, NEWER_CAP + 1
+            )
+        except Unavailable:  # the shell says what is away, and since when
+            self._count_newer = True
+        self._counted_at = time.monotonic()
+
     def _may_count(self) -> bool:
-        return self._count_newer and time.monotonic() - self._counted_at >= COUNT_SECONDS
+        counting = self._counting is not None and not self._counting.done()
+        due = time.monotonic() - self._counted_at >= COUNT_SECONDS
+        return self._count_newer and due and not counting
 
     async def _explain(self) -> None:
         """Says why tasks were given up: their stories do, which rows and changes do not carry."""
