@@ -20,9 +20,6 @@ BUSY_TIMEOUT = 5.0
 the web's are single rows, so a longer wait means that something is wrong."""
 CACHE_KIB = 32 * 1024
 """Page cache of one connection: the inner pages of every index at tens of millions of tasks."""
-MMAP_BYTES = 64 * 1024 * 1024
-"""Read through the page cache of the system, shared by all connections and processes. Of a large
-file it is the oldest part, which few ask for, and it counts as the memory of each process."""
 READERS = 8
 """Connections kept open; the web reads from a bounded number of threads."""
 CHECKPOINT_PAGES = 8_000
@@ -49,7 +46,8 @@ _PRAGMAS = (
     "synchronous=NORMAL",
     f"busy_timeout={int(BUSY_TIMEOUT * 1000)}",
     f"cache_size=-{CACHE_KIB}",
-    f"mmap_size={MMAP_BYTES}",
+    # What is mapped counts as the memory of each process, and made commits no faster.
+    "mmap_size=0",
     f"journal_size_limit={WAL_BYTES}",
     f"wal_autocheckpoint={LONGEST_LOG}",
     # Some builds overwrite what is deleted with zeros by default, which doubles retention's work.
