@@ -15,6 +15,8 @@ from app.domain.texts import fold
 
 _RUN = re.compile(r"[\w@.:+-]+")
 """What stands in a text as it is, in JSON and as Python shows it."""
+_PART = re.compile(r"\w+")
+"""A part of a value: looked up alone, for an address has much that all addresses have."""
 _NOTHING = ("null", "none")
 _UNREADABLE = object()
 
@@ -35,13 +37,15 @@ class Argument:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What stands in the folded text of every call that has it; the rarest last."""
-        named = self.path[1:] if self.places else self.path
-        found = [_run(name) for name in named if not name.isdecimal()]
+        """What stands in the folded text of every call that has it: parts of the value, the longest
+        first, then names."""
+        found: list[str] = []
         if len(self.values) == 1:
             value = fold(self.values[0]).removesuffix("*")
             if not any(none.startswith(value) for none in _NOTHING):
-                found.append(_run(value))
+                found += sorted(_PART.findall(value), key=len, reverse=True)
+        named = self.path[1:] if self.places else self.path
+        found += [_run(name) for name in named if not name.isdecimal()]
         return tuple(word for word in found if word)
 
     def takes(self, task: str | None, call: str, fields: Iterable[str | None]) -> bool:

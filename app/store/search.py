@@ -8,6 +8,7 @@ two texts, so that a task that ends is not indexed again as a whole; the writer 
 transaction of the rows.
 """
 
+import re
 from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, select, text
@@ -20,6 +21,9 @@ ID_MATCHES = 10_000
 """Ids that begin so and are looked at; of random ones there are far fewer."""
 LETTERS = "umbel_letters"
 """The engine's option that keeps what `search_postgres.indexed` found."""
+PARTS = 3
+"""Parts of a word that are tried."""
+_PART = re.compile(r"\w+")
 _LAST_TEXT = 2**63 - 1
 
 _IDS = (
@@ -83,6 +87,18 @@ def to_look_up(connection: Connection, words: Sequence[str]) -> str | None:
     letters = connection.get_execution_options().get(LETTERS, "")
     word = max(words, key=lambda each: own.lookable(each, letters), default="")
     return word if own.lookable(word, letters) else None
+
+
+def parts(connection: Connection, word: str) -> list[str]:
+    """What of a word can be looked up in its stead, so that the rarest part is found by trying.
+
+    SQLite goes through all texts with each trigram, and every address ends like others do;
+    PostgreSQL begins with the rarest by itself.
+    """
+    if is_postgres(connection) or _may_begin_id(word):
+        return [word]
+    found = [part for part in _PART.findall(word) if search_sqlite.lookable(part, "")]
+    return sorted(found, key=len, reverse=True)[:PARTS] or [word]
 
 
 def matches(connection: Connection, words: Sequence[str]) -> ColumnElement[bool]:

@@ -285,8 +285,9 @@ def _sought(connection: Connection, wanted: TaskFilter) -> list[str]:
     for argument in wanted.arguments:
         if not argument.negated:
             sets += [(word,) for word in argument.words]
-    found = (search.to_look_up(connection, words) for words in sets[: 1 + WORDS])
-    return [word for word in dict.fromkeys(found) if word is not None]
+    found = [search.to_look_up(connection, words) for words in sets[: 1 + WORDS]]
+    known = [word for word in found if word is not None]
+    return list(dict.fromkeys(part for word in known for part in search.parts(connection, word)))
 
 
 def _ran(wanted: TaskFilter) -> tuple[Condition, ...]:

@@ -9,7 +9,9 @@ from app.domain.arguments import Argument
 from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import TaskState
 from app.store import pages, runtimes, totals
+from app.store.bulk import is_postgres
 from app.store.database import Database
+from app.store.search import parts
 from app.store.tasks import count_newer, page
 from app.store.writer import Batch, commit
 from tests.store.samples import NOON, sample
@@ -94,3 +96,16 @@ def test_a_step_looks_at_few_entries_where_hardly_any_matches(
 
     assert got.tasks == []
     assert got.next is not None
+
+
+def test_an_address_is_looked_up_by_its_parts_where_no_database_finds_the_rarest(
+    stored: Database,
+) -> None:
+    with stored.reading() as connection:
+        address = parts(connection, "jasmine-256585@example.com")
+        begins_an_id = parts(connection, "8f14e45f-ceea")
+        no_part = parts(connection, "a-b")
+
+    whole = ["jasmine-256585@example.com"]
+    assert address == (whole if is_postgres(connection) else ["jasmine", "example", "256585"])
+    assert (begins_an_id, no_part) == (["8f14e45f-ceea"], ["a-b"])
