@@ -7,6 +7,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from app.domain.search import MAX_SEARCH
 from tests.support import eventually
 from tests.web.conftest import ended, submit, unique
 
@@ -143,14 +144,14 @@ def test_filters_hold_together(client: httpx.Client) -> None:
         ("limit=501", "limit"),
         ("limit=many", "limit"),
         ("cursor=nonsense!", "cursor"),
-        ("q=" + "x" * 501, "q"),
+        ("q=" + "x" * (MAX_SEARCH + 1), "q"),
     ],
 )
 def test_a_bad_filter_is_named(client: httpx.Client, query: str, field: str) -> None:
     answer = client.get(f"/tasks?{query}")
 
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["loc"] == ["query", field]
+    assert answer.json()["errors"][0]["loc"][:2] == ["query", field]
 
 
 def test_a_waiting_task_is_revoked(client: httpx.Client) -> None:
