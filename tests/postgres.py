@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -139,8 +140,10 @@ class PostgresServer:
 
     def _signal(self, number: int) -> None:
         assert self.process is not None
-        for pid in (self.process.pid, *_children(self.process.pid)):
-            os.kill(pid, number)
+        os.kill(self.process.pid, number)
+        for pid in _children(self.process.pid):
+            with suppress(ProcessLookupError):  # a session that has ended meanwhile
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """A fast shutdown, which ends every session; it can be started again."""

@@ -6,7 +6,7 @@
   const BUDGET = 5; // milliseconds of a frame's 16: drawing what was changed takes as long again
 
   const waiting = new Map(); // by id, the newest text of each row
-  const shown = new Map(); // by id, the text of each of its cells as it last came
+  const shown = new WeakMap(); // by row, the text of each of its cells as it last came
   const parsed = document.createElement("template");
   let due = 0;
 
@@ -42,8 +42,8 @@
   /* Text is escaped, so what looks like the beginning of a cell is one. */
   function show(row, text) {
     const parts = text.split("<td");
-    const before = shown.get(row.id);
-    shown.set(row.id, parts);
+    const before = shown.get(row);
+    shown.set(row, parts);
     const same = before && before.length === parts.length && before[0] === parts[0];
     if (!same || row.cells.length !== parts.length - 1) {
       parsed.innerHTML = text;

@@ -19,7 +19,7 @@ from app.broker.transport import Transport
 from app.domain.errors import BrokerUnavailable
 from app.domain.events import TaskFound, WorkerReported
 from tests.stock.workers import start_stock_worker
-from tests.support import Process, RedisServer, eventually
+from tests.support import Process, RedisServer, eventually, eventually_async
 
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex")  # Celery's own call
 
@@ -105,10 +105,14 @@ async def test_a_worker_with_a_catalog_is_asked_each_time(
     worker("-P", "solo")  # type: ignore[operator]
     transport = Transport.from_options(redis_url)
     plain: Plain = {}
-    for _ in range(2):
+
+    async def tells_its_catalog() -> bool:
         events = await ask_workers(client, transport, plain)
-        (report,) = [event for event in events if isinstance(event, WorkerReported)]
-        assert dict(report.catalog or ())["worker.tasks.add"]
+        reports = [event for event in events if isinstance(event, WorkerReported)]
+        return any(dict(report.catalog or ()).get("worker.tasks.add") for report in reports)
+
+    for _ in range(2):
+        await eventually_async(tells_its_catalog)
     assert plain == {}
 
 
@@ -197,8 +201,12 @@ async def test_queues_are_known_from_settings_workers_and_bindings(
     process = start_stock_worker(redis_url, tmp_path / "worker.log", "-P", "solo", settings=options)
     try:
         transport = Transport.from_options(redis_url, queues=["odd"])
-        names = await find_queue_names(client, transport)
-        assert names == {"celery", "bound", "odd", "reports"}
+
+        async def all_found() -> bool:
+            names = await find_queue_names(client, transport)
+            return names == {"celery", "bound", "odd", "reports"}
+
+        await eventually_async(all_found)
     finally:
         process.stop()
 

@@ -15,7 +15,7 @@ def test_a_task_submitted_by_form_is_watched_to_its_end(visitor: Visitor) -> Non
     visitor.go("/")
     page.click("summary:has-text('long_task')")
     form = page.locator("details[open] form")
-    form.get_by_label("seconds", exact=True).fill("3")
+    form.get_by_label("seconds", exact=True).fill("6")
     form.get_by_role("button", name="Submit").click()
 
     visitor.task_page()

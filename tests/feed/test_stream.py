@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from app.domain.errors import FeedUnavailable
 from app.domain.tasks import Task
-from app.feed.changes import Change, frame_of, id_order, pack_changes, reset, unpack_changes
+from app.feed.changes import Change, Kept, frame_of, id_order, pack_changes, reset, unpack_changes
 from app.feed.codec import encode_summary
 from app.feed.status import RecorderStatus, last_heard, read_status, write_status
 from app.feed.stream import STREAM, connect_feed
@@ -302,9 +302,11 @@ async def test_a_status_is_looked_at_when_its_change_arrives(
             await eventually_async(known)
 
 
-def test_changes_are_unpacked_as_they_were_packed() -> None:
-    some = [Change("1-0", "task", b'{"a":1}'), reset("1-1", "a gap")]
-    assert unpack_changes(pack_changes(some)) == some
+def test_changes_are_kept_whole_and_of_tasks_their_ids() -> None:
+    gap = reset("1-1", "a gap")
+    some = [Change("1-0", "task", b'{"a":1}'), gap, Change("1-2", "task", b'{"a":2}')]
+    kept = [Kept("1-0", "task", "t1"), Kept("1-1", "reset", gap.data), Kept("1-2", "task", "t2")]
+    assert unpack_changes(pack_changes(some, ["t1", "t2"])) == kept
 
 
 def test_a_change_without_an_id_has_a_frame_without_one() -> None:

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,8 @@ from tests.recorder.support import Recording, life, start_recorder
 from tests.support import eventually_async
 
 SUCCESS = TaskState.SUCCESS
-KILLS = 5
-"""At the least, while tasks flow; a fast machine manages more."""
-TASKS = 3_200
-"""Of all producers together, while the recorder dies and comes back: for some 20 s."""
+KILLS = 6
+"""While tasks flow, for as long as they take."""
 AT_ONCE = 20
 
 
@@ -37,10 +36,14 @@ async def recording(redis_url: str, tmp_path: Path) -> AsyncIterator[Recording]:
     await recording.redis.aclose()
 
 
-async def write(recording: Recording, producing: Producing, name: str, done: list[str]) -> None:
+async def write(
+    recording: Recording, producing: Producing, name: str, done: list[str], enough: asyncio.Event
+) -> None:
     """Lives of tasks in entries that end anywhere, with pauses in which they are read."""
     chance = random.Random(name)
-    for start in range(0, TASKS // 4, AT_ONCE):
+    for start in count(0, AT_ONCE):
+        if enough.is_set():
+            return
         ids = [f"{name}-{number}" for number in range(start, start + AT_ONCE)]
         events = [event for id in ids for event in life(id, time.time())]
         while events:
@@ -51,31 +54,22 @@ async def write(recording: Recording, producing: Producing, name: str, done: lis
         await asyncio.sleep(chance.random())
 
 
-async def kill_often(
-    recording: Recording, folder: Path, writing: list["asyncio.Task[None]"]
-) -> int:
-    """Kills one recorder after the other while it reads; how many found something to read."""
+async def kill_often(recording: Recording, folder: Path) -> None:
+    """Kills one recorder after the other while it reads."""
     chance = random.Random(7)
-    kills = 0
-    while not all(each.done() for each in writing):
-        process = start_recorder(recording, folder / f"recorder-{kills}.log")
+    for number in range(KILLS):
+        process = start_recorder(recording, folder / f"recorder-{number}.log")
         try:
-            await eventually_async(partial(reads_or_has_all, recording, process.pid, writing))
+            await eventually_async(partial(reads, recording, process.pid))
             await asyncio.sleep(chance.random())
         finally:
             process.kill_group()
         # What Redis does by itself after some seconds: nobody is there to renew it.
         await recording.redis.delete(LEASE_KEY)
-        kills += 1
-    return kills
 
 
-async def reads_or_has_all(
-    recording: Recording, pid: int, writing: list["asyncio.Task[None]"]
-) -> bool:
+async def reads(recording: Recording, pid: int) -> bool:
     status = await recording.status()
-    if all(each.done() for each in writing):
-        return True  # the one before it may have read the last of them
     return status is not None and status.recorder.endswith(f":{pid}") and status.events > 0
 
 
@@ -88,11 +82,13 @@ async def test_killed_at_any_moment_it_loses_and_doubles_nothing(
         Producing(recording.redis, recording.transport, f"w{number}@test", publishes=True)
         for number in range(4)
     ]
+    enough = asyncio.Event()
     writing = [
-        asyncio.create_task(write(recording, each, f"w{number}", done))
+        asyncio.create_task(write(recording, each, f"w{number}", done, enough))
         for number, each in enumerate(producers)
     ]
-    assert await kill_often(recording, tmp_path, writing) >= KILLS
+    await kill_often(recording, tmp_path)
+    enough.set()
     await asyncio.gather(*writing)
     process = start_recorder(recording, tmp_path / "recorder-last.log")
     try:
@@ -102,9 +98,9 @@ async def test_killed_at_any_moment_it_loses_and_doubles_nothing(
     finally:
         process.stop()
     ended = figures.total(recording.db, began - 120, time.time() + 120)
-    assert len(done) == TASKS
-    assert ended.counts == {TaskState.SUCCESS: TASKS}
-    assert ended.whole == TASKS
+    assert len(done) >= 100
+    assert ended.counts == {TaskState.SUCCESS: len(done)}
+    assert ended.whole == len(done)
     assert {window.source for window in blind_windows.latest(recording.db)} <= {"events"}
     for task_id in random.Random(1).sample(done, 100):
         task = tasks.get(recording.db, task_id)
