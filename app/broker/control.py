@@ -110,6 +110,24 @@ async def ask_all(
         return await _Question(redis, transport, timeout).put(method, arguments, destination)
 
 
+async def ask_each(
+    redis: Redis, transport: Transport, methods: Sequence[str]
+) -> list[dict[str, Json]]:
+    """The answers to several questions without arguments, asked at once, in their order.
+
+    Raises BrokerUnavailable.
+    """
+    # Without exceptions as results it would not wait for the others when one fails or when it is
+    # cancelled, and these would go on with a connection that is closed next.
+    asked = [ask(redis, transport, method, {}) for method in methods]
+    answers: list[dict[str, Json]] = []
+    for found in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(found, BaseException):
+            raise found
+        answers.append(found)
+    return answers
+
+
 async def ping(
     redis: Redis,
     transport: Transport,

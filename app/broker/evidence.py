@@ -24,10 +24,10 @@ from app.broker.answers import (
     read_visibility_timeout,
 )
 from app.broker.connection import reading
-from app.broker.control import ask
+from app.broker.control import ask, ask_each
 from app.broker.queued import read_id, read_unacked
 from app.broker.transport import Transport
-from app.domain.events import Json, TaskFound
+from app.domain.events import TaskFound
 from app.domain.verdict import Read
 
 QUEUE_LIMIT = 50_000
@@ -278,13 +278,9 @@ async def _add_handed_out(
 
 
 async def _ask_workers(redis: Redis, transport: Transport, seen: Whereabouts) -> None:
-    async def answers(method: str) -> dict[str, Json]:
-        return await ask(redis, transport, method, {})
-
     asked_at = time.time()
-    stats, active, reserved, scheduled = await asyncio.gather(
-        answers("stats"), answers("active"), answers("reserved"), answers("scheduled")
-    )
+    methods = ("stats", "active", "reserved", "scheduled")
+    stats, active, reserved, scheduled = await ask_each(redis, transport, methods)
     now = time.time()
     for found in read_held(active, reserved, scheduled, now):
         before = seen.held.get(found.task_id)

@@ -4,7 +4,6 @@ It only reads. A look is never a picture of one moment, for messages move on whi
 taken: a task can be seen twice or not at all. Its events correct the picture, later ones too.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 
@@ -13,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from app.broker.answers import is_refusal, read_held, read_pid, read_reports
 from app.broker.connection import reading
-from app.broker.control import ask
+from app.broker.control import ask, ask_each
 from app.broker.queued import read_queued, read_unacked
 from app.broker.transport import Transport
 from app.domain.events import Event, Json, TaskFound
@@ -46,16 +45,9 @@ async def ask_workers(
     (a solo worker in the middle of a task) is absent. Raises BrokerUnavailable.
     """
 
-    async def answers(method: str) -> dict[str, Json]:
-        return await ask(redis, transport, method, {})
-
-    stats, queues, registered, active, reserved, scheduled = await asyncio.gather(
-        answers("stats"),
-        answers("active_queues"),
-        answers("registered"),
-        answers("active"),
-        answers("reserved"),
-        answers("scheduled"),
+    methods = ("stats", "active_queues", "registered", "active", "reserved", "scheduled")
+    stats, queues, registered, active, reserved, scheduled = await ask_each(
+        redis, transport, methods
     )
     catalog = await _ask_catalog(redis, transport, stats, {} if plain is None else plain)
     at = time.time()

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from app.broker import control
 from app.broker.connection import connect
-from app.broker.control import ask, broadcast, ping, read_reply, sweep_replies
+from app.broker.control import ask, ask_each, broadcast, ping, read_reply, sweep_replies
 from app.broker.message import Submission
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
@@ -139,6 +139,30 @@ async def test_a_question_that_is_given_up_leaves_nothing(redis_url: str, client
         await asyncio.sleep(0)
     assert asking.cancelled()
     assert not await client.exists(binding), "it goes on after whoever asked was told of its end"
+    await listener.aclose()
+
+
+async def test_several_questions_that_are_given_up_have_all_ended_then(
+    redis_url: str, client: Redis
+) -> None:
+    transport = Transport(url=redis_url, result_url="")
+    listener = client.pubsub()
+    await listener.psubscribe(transport.control_channel())
+    await listener.get_message(timeout=5)
+    methods = ["ping", "stats", "active", "reserved", "scheduled"]
+    asking = asyncio.create_task(ask_each(client, transport, methods))
+    binding = transport.binding_key("reply.celery.pidbox")
+
+    async def all_asked() -> bool:
+        return await client.scard(binding) == len(methods)
+
+    await eventually_async(all_asked)
+    before = asyncio.all_tasks()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert all(task.done() for task in before - {asyncio.current_task()})
+    assert not await client.exists(binding)
     await listener.aclose()
 
 

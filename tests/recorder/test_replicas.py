@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -138,7 +139,7 @@ async def test_a_redis_that_forgot_the_lease_leaves_one_leader(
         await recording.redis.delete(LEASE_KEY)
         await asyncio.sleep(0.3)
     await replicas.settled()
-    await recording.say(*life("t1", 5.0))
+    await recording.say(*life("t1", time.time()))
     assert recording.db is not None
     await all_true(recording, ["t1"])
     await nothing_doubled(recording)
@@ -159,7 +160,7 @@ async def test_twenty_that_start_at_once_on_nothing_make_one_leader(
         await eventually_async(settled, 120)
         await replicas.settled()
         recording.db = Database.open(recording.database_url)
-        await recording.say(*life("t1", 5.0))
+        await recording.say(*life("t1", time.time()))
         await all_true(recording, ["t1"])
         for each in reversed(started):
             each.signal(signal.SIGTERM)
@@ -191,7 +192,7 @@ async def test_two_feeds_on_one_store_take_turns_and_say_what_to_do(
             return "the same UMBEL_REDIS_URL" in "".join(capsys.readouterr())
 
         await eventually_async(said)
-        await recording.say(*life("t1", 5.0))
+        await recording.say(*life("t1", time.time()))
 
         async def kept() -> bool:
             return await recording.task("t1") is not None
@@ -212,7 +213,7 @@ async def test_one_that_another_superseded_is_elected_anew_and_claims_again(
     db = recording.db
     assert db is not None
     claimed = await asyncio.to_thread(fence.claim, db, "one that was paused while it was elected")
-    await recording.say(*life("t1", 5.0))
+    await recording.say(*life("t1", time.time()))
 
     async def again() -> bool:
         token = await asyncio.to_thread(fence.claim, db, "look")
