@@ -180,8 +180,8 @@ def _drop(folder: Path) -> None:
     """Makes the system forget what it has read of the files there, as far as they are not mapped;
     PostgreSQL keeps what it has in memory of its own."""
     for path in folder.rglob("*"):
-        # Some come and go.
-        with suppress(FileNotFoundError, IsADirectoryError), path.open("rb") as file:
+        # Some come and go, and some are folders or sockets.
+        with suppress(OSError), path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
