@@ -54,8 +54,9 @@ class Announcer:
         """
         left = await self._keeper.insist(announcements.pending, self._keeper.db)
         await self.feed.open(left[-1].last_id if left else None)
+        told = await self.feed.present([announcement.last_id for announcement in left])
         for announcement in left:
-            if await self.feed.has(announcement.last_id):
+            if announcement.last_id in told:
                 continue
             if changes := await self._whole(unpack_changes(announcement.payload)):
                 self.add(changes)

@@ -30,6 +30,7 @@ AGEING, SHORTEST_AGE = 5.0, 60.0
 """Elsewhere it may wait so many times what 95 % of the tasks waited, and so many seconds."""
 LOST_WORTH = 86_400.0
 """Seconds for which a lost worker needs attention; then it is one that will not come back."""
+QUEUES = "/ui/queues"
 SAME = 3
 """Sentences of one kind at the most: what there is more of is told in the last of them."""
 
@@ -92,15 +93,16 @@ def of_queues(queues: Iterable[Queue], usually: Labelled, now: float) -> Iterato
     read = [queue for queue in fresh if queue.waiting and queue.consumers]
     found = [(queue, _usual_wait(usually.get(queue.name))) for queue in read]
     aged = [each for each in found if is_aged(each[0], each[1], now)]
-    yield from _bounded([_unread(queue) for queue in unread], "queues have no worker")
-    yield from _bounded([_aged(*each) for each in aged], "queues age")
-    yield from _bounded([_held(queue) for queue in held], "queues are partly with dead workers")
+    yield from _bounded([_unread(queue) for queue in unread], "queues have no worker", QUEUES)
+    yield from _bounded([_aged(*each) for each in aged], "queues age", QUEUES)
+    words = "queues are partly with dead workers"
+    yield from _bounded([_held(queue) for queue in held], words, QUEUES)
     stale = [queue for queue in listed if now - queue.measured_at >= STALE]
     if stale:
         words = f"How much waits in {_many(len(stale), 'queue')} is unknown"
         at = max(queue.measured_at for queue in stale)
         grade = Grade.UNKNOWN
-        yield Concern("PENDING", "Unknown", words, "/ui/queues", at, "measured last", grade)
+        yield Concern("PENDING", "Unknown", words, QUEUES, at, "measured last", grade)
 
 
 def of_failures(lately: Labelled, usually: Labelled) -> Iterator[Concern]:
@@ -111,11 +113,11 @@ def of_failures(lately: Labelled, usually: Labelled) -> Iterator[Concern]:
         key=lambda each: (-failed_of(each[1]), each[0] or ""),
     )
     sentences = [_failing(name, ended, usually.get(name)) for name, ended in failing]
-    yield from _bounded(sentences, "tasks fail more than usual")
+    address = address_of(state="FAILURE,REJECTED", since="15m")
+    yield from _bounded(sentences, "tasks fail more than usual", address)
     rest = sum(map(failed_of, lately.values())) - sum(failed_of(ended) for _, ended in failing)
     if rest > 0:
         words = f"{_many(rest, 'task')} failed in the last 15 minutes"
-        address = address_of(state="FAILURE,REJECTED", since="15m")
         detail = "no more than usual" if not failing else "of other names, no more than usual"
         yield Concern("FAILURE", "Failed", words, address, detail=detail, grade=Grade.NOTE)
 
@@ -194,17 +196,11 @@ def _usual_wait(ended: Ended | None) -> float | None:
     return ended.wait.quantiles(0.95)[0]
 
 
-def _bounded(concerns: list[Concern], words: str) -> Iterator[Concern]:
+def _bounded(concerns: list[Concern], words: str, address: str) -> Iterator[Concern]:
     named, others = _some(concerns)
     yield from named
     if others:
-        first = others[0]
-        address = (
-            "/ui/queues"
-            if first.address.startswith("/ui/queues")
-            else address_of(state="FAILURE,REJECTED", since="15m")
-        )
-        yield Concern(first.state, first.word, f"{len(others)} more {words}", address)
+        yield Concern(others[0].state, others[0].word, f"{len(others)} more {words}", address)
 
 
 def _some(found: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
