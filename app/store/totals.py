@@ -35,6 +35,11 @@ class Total:
     count: int
     exact: bool
 
+    def at_least(self, seen: int) -> "Total":
+        """The same for whoever has seen so many of them: an estimate must not say that there are
+        fewer."""
+        return self if self.exact or seen <= self.count else replace(self, count=seen)
+
 
 def total(db: Database, wanted: TaskFilter) -> Total:
     """How many tasks match. What can't be counted in some milliseconds is estimated, to two digits:

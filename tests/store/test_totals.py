@@ -71,3 +71,9 @@ def test_nothing_matches_in_an_empty_store(db: Database) -> None:
         assert total(db, wanted) == Total(0, True)
     commit(db, Batch(tasks=[sample(1)]))
     assert total(db, TaskFilter(until=NOON)) == Total(0, True)
+
+
+def test_an_estimate_is_never_less_than_what_was_seen() -> None:
+    assert Total(0, False).at_least(50) == Total(50, False)
+    assert Total(1_200, False).at_least(50) == Total(1_200, False)
+    assert Total(49, True).at_least(50) == Total(49, True)

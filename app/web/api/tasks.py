@@ -70,7 +70,8 @@ async def list_tasks(
     rows = b",".join(map(encode_summary, page.tasks))
     counted = b""
     if count:
-        counted = b',"total":' + _encode(await umbel.reading(totals.total, umbel.db, wanted))
+        total = await umbel.reading(totals.total, umbel.db, wanted)
+        counted = b',"total":' + _encode(total.at_least(len(page.tasks)))
     body = b'{"tasks":[%b],"next":%b%b}' % (rows, _encode(page.next), counted)
     return Response(body, headers=headers, media_type=JSON)
 

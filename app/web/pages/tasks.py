@@ -187,7 +187,7 @@ async def index(request: Request) -> Response:
             ),
             umbel.reading(totals.total, umbel.db, wanted),
         )
-        return page, total, now
+        return page, total.at_least(len(page.tasks)), now
 
     key = query.address(cursor=query.cursor)
     (page, total, read_at), as_of = await dashboard.recall(key, read)
