@@ -15,6 +15,7 @@ from markupsafe import Markup
 from app.domain.errors import FieldError
 from app.domain.tasks import ENDED, RUNNING, TaskState
 from app.domain.workers import WorkerState
+from app.web.language import plural, text
 from app.web.pages import formats, json_text
 from app.web.pages.assets import StaticAssets
 
@@ -35,7 +36,9 @@ class Templates:
             auto_reload=False,  # an update of the checkout must not meet the running code
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
         )
+        self._environment.install_gettext_callables(text, plural, newstyle=True)  # type: ignore[attr-defined]
         self._environment.globals.update(
             static=assets.url,
             task_path=task_path,
