@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.broker.transport import redis_url, safe_url
 from app.domain.errors import BrokerUnavailable
-from app.resets import tell_resets
+from app.pool import Pool
 
 TIMEOUT = 2.0
 """Seconds for connecting and for each answer; people are told within it that Redis is gone."""
@@ -24,7 +24,7 @@ def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
     It connects when first used. Its errors are redis-py's: wrap its use in `reading`.
     """
     # from_pool: closing the client closes its connections, which Redis(connection_pool=) doesn't.
-    pool = ConnectionPool.from_url(
+    pool = Pool.from_url(
         redis_url(url),
         protocol=2,
         max_connections=MAX_CONNECTIONS,
@@ -33,7 +33,7 @@ def connect(url: str, *, timeout: float = TIMEOUT) -> Redis:
         retry=Retry(NoBackoff(), 0),
         decode_responses=False,
     )
-    return Redis.from_pool(tell_resets(pool))
+    return Redis.from_pool(pool)
 
 
 @contextmanager

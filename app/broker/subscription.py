@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import NamedTuple, Self
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
-from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -22,7 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from app.broker.connection import TIMEOUT, reading
 from app.broker.transport import Transport, redis_url, same_server
 from app.domain.errors import BrokerUnavailable
-from app.resets import tell_resets
+from app.pool import Pool
 
 READ_LIMIT = 2000
 """Messages of one read: about 3,000 events, some 20 ms of work, so other tasks get a turn."""
@@ -142,7 +141,7 @@ class _Line:
     def __init__(self, url: str) -> None:
         self._url = url
         self._parser = _Drain(READ_SIZE)
-        pool = ConnectionPool.from_url(
+        pool = Pool.from_url(
             redis_url(url),
             protocol=2,
             parser_class=lambda socket_read_size: self._parser,
@@ -150,7 +149,6 @@ class _Line:
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),
         )
-        tell_resets(pool)
         self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         self._pinging: asyncio.Task[None] | None = None
         self._reading = False

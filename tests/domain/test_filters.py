@@ -17,6 +17,7 @@ from app.domain.filters import (
     parse_time,
     print_time,
 )
+from app.domain.search import print_words, words_of
 from app.domain.tasks import Task, TaskState, seq_of
 
 NOW = 1_795_365_736.0
@@ -97,6 +98,10 @@ texts = st.text(
 ).filter(lambda text: text.strip() == text)
 
 
+def _each_word_once(text: str) -> str:
+    return print_words(dict.fromkeys(words_of(text)))
+
+
 @given(
     st.builds(
         TaskFilter,
@@ -104,7 +109,7 @@ texts = st.text(
         names=st.lists(texts, unique=True, max_size=3).map(tuple),
         queues=st.lists(texts, unique=True, max_size=3).map(tuple),
         workers=st.lists(texts, unique=True, max_size=3).map(tuple),
-        text=st.one_of(st.just(""), texts),
+        text=st.one_of(st.just(""), texts.map(_each_word_once)),
         since=st.none() | st.integers(0, 2_000_000_000).map(float),
         until=st.none() | st.integers(0, 2_000_000_000).map(float),
     )
