@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ ROWS_KEPT = 2_000
 """Rendered rows of changed tasks kept for the other views that show them: about two MiB."""
 THEMES = ("light", "dark")
 THEME_COOKIE = "umbel_theme"
+DENSITIES = ("comfortable", "compact")
+DENSITY_COOKIE = "umbel_density"
 
 
 class Dashboard:
@@ -76,7 +79,8 @@ class Dashboard:
             template,
             fragments={**self.shell.fragments, **fragments, "as-of": self.shell.as_of(oldest)},
             live=None if view is None else "/ui/live/" + view.key,
-            theme=_theme(request),
+            theme=_chosen(request, THEME_COOKIE, THEMES),
+            density=_chosen(request, DENSITY_COOKIE, DENSITIES),
             version=self.umbel.version,
             retry=status == HTTPStatus.SERVICE_UNAVAILABLE,
             back=quote(request.url.path, safe="/"),
@@ -112,6 +116,7 @@ async def error_page(request: Request, problem: Problem) -> Response:
     )
 
 
-def _theme(request: Request) -> str | None:
-    theme = request.cookies.get(THEME_COOKIE)
-    return theme if theme in THEMES else None
+def _chosen(request: Request, cookie: str, words: Sequence[str]) -> str | None:
+    """What this browser has chosen before, so that the page comes right at once; None: nothing."""
+    word = request.cookies.get(cookie)
+    return word if word in words else None

@@ -18,6 +18,7 @@ from app.domain.workers import WorkerState
 from app.web.language import plural, text
 from app.web.pages import formats, json_text
 from app.web.pages.assets import StaticAssets
+from app.web.pages.states import look_of, state_word
 
 ROOT = Path(__file__).resolve().parents[3] / "templates"
 
@@ -47,6 +48,7 @@ class Templates:
             dom_id=formats.dom_id,
             errors_at=errors_at,
             is_past=is_past,
+            look_of=look_of,
             TaskState=TaskState,
             WorkerState=WorkerState,
             ENDED=ENDED,
@@ -67,6 +69,7 @@ class Templates:
             share=formats.share,
             short_name=formats.short_name,
             size=formats.size,
+            state_word=state_word,
         )
 
     def __call__(self, template: str, /, **context: object) -> Markup:
