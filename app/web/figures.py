@@ -12,6 +12,7 @@ from app.store.blind_windows import BlindWindow
 from app.store.database import Database
 from app.store.figures import Ended, level_of
 from app.store.labels import Kind
+from app.web.language import marked
 from app.web.reading import Reading
 
 POINTS = 1_500
@@ -37,12 +38,12 @@ class Range(NamedTuple):
 RANGES = {
     each.key: each
     for each in (
-        Range("15m", "15 minutes", 900, 60, 1.0),
-        Range("1h", "hour", 3_600, 60, 1.0),
-        Range("6h", "6 hours", 21_600, 300, 5.0),
-        Range("24h", "24 hours", 86_400, 600, 15.0),
-        Range("7d", "7 days", 604_800, 3_600, 30.0),
-        Range("30d", "30 days", 2_592_000, 21_600, 60.0),
+        Range("15m", marked("15 minutes"), 900, 60, 1.0),
+        Range("1h", marked("hour"), 3_600, 60, 1.0),
+        Range("6h", marked("6 hours"), 21_600, 300, 5.0),
+        Range("24h", marked("24 hours"), 86_400, 600, 15.0),
+        Range("7d", marked("7 days"), 604_800, 3_600, 30.0),
+        Range("30d", marked("30 days"), 2_592_000, 21_600, 60.0),
     )
 }
 """The longer the time, the less a minute more changes it, and the more is read."""

@@ -152,7 +152,7 @@ def test_a_queue_that_is_not_measured_is_unknown_and_not_empty() -> None:
 def test_what_dead_workers_hold_is_told_with_when_it_comes_back() -> None:
     [found] = of_queues([queue(0, orphans=3, redelivery_at=NOW + 60)], {}, NOW)
     assert found.words == "3 messages of queue mail went with workers that are gone"
-    assert (found.detail, found.moment) == ("handed out again", NOW + 60)
+    assert (found.detail, found.moment) == ("handed out again %(time)s", NOW + 60)
 
 
 def test_hostile_names_stay_text() -> None:

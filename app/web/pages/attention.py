@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from app.web.compared import Lately, Usually
 from app.web.health import Health, Part
+from app.web.language import gettext as _
+from app.web.language import ngettext, text
 from app.web.pages.concerns import Concern, Grade, of_failures, of_queues, of_workers
-from app.web.pages.formats import amount
+from app.web.pages.formats import amount, capital
 from app.web.pages.shell import Whole, is_away
 from app.web.quality import Known
+from app.web.sentences import sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def attention_of(
         found += of_queues(whole.queues, usually.queues, now)
     found += of_failures(lately.names, usually.names)
     found += [
-        Concern("PENDING", "Note", each[0].upper() + each[1:], "/ui/data-quality", grade=Grade.NOTE)
+        Concern("PENDING", _("Note"), capital(sentence(each)), "/ui/data-quality", grade=Grade.NOTE)
         for each in health.warnings
     ]
     order = list(Grade)
@@ -57,29 +60,48 @@ def away_of(health: Health) -> Part | None:
 
 def _of_away(away: Part | None) -> Iterator[Concern]:
     if away is not None:
-        words, detail = "What happens now is unknown", "nothing is heard since"
+        words, detail = _("What happens now is unknown"), text("nothing is heard since %(time)s")
         at, grade = away.since, Grade.UNKNOWN
-        yield Concern("PENDING", "Unknown", words, "/ui/data-quality", at, detail, grade)
+        yield Concern("PENDING", _("Unknown"), words, "/ui/data-quality", at, detail, grade)
 
 
 def _of_windows(known: Known) -> Iterator[Concern]:
     if not known.unhealed:
         return
     begun = [window.began_at for window in known.windows if window.healed_at is None]
-    times = "for a time" if known.unhealed == 1 else f"{known.unhealed:,} times"
-    words = f"Nobody listened {times}: what happened then is not known yet"
+    words = ngettext(
+        "Nobody listened for a time: what happened then is not known yet",
+        "Nobody listened %(times)s times: what happened then is not known yet",
+        known.unhealed,
+        times=amount(known.unhealed),
+    )
     address, at, grade = "/ui/data-quality#windows", max(begun, default=None), Grade.UNKNOWN
-    detail = "" if at is None else "it began" if known.unhealed == 1 else "the last began"
-    yield Concern("PENDING", "Unknown", words, address, at, detail, grade)
+    detail = ""
+    if at is not None:
+        alone = known.unhealed == 1
+        detail = text("it began %(time)s") if alone else text("the last began %(time)s")
+    yield Concern("PENDING", _("Unknown"), words, address, at, detail, grade)
 
 
 def _of_fleet(whole: Whole) -> Iterator[Concern]:
     if whole.workers and not whole.online:
-        words = "No worker is online: what is sent waits until one comes"
-        yield Concern("REJECTED", "No worker", words, "/ui/workers")
+        words = _("No worker is online: what is sent waits until one comes")
+        yield Concern("REJECTED", _("No worker"), words, "/ui/workers")
 
 
 def _calm(whole: Whole) -> str:
-    workers = "1 worker is" if whole.online == 1 else f"{whole.online:,} workers are"
-    waiting = f"{amount(whole.waiting)} waiting" if whole.waiting else "nothing waits"
-    return f"{workers} online, {amount(whole.running)} running, {waiting}."
+    values = {"online": amount(whole.online), "running": amount(whole.running)}
+    if not whole.waiting:
+        return ngettext(
+            "%(online)s worker is online, %(running)s running, nothing waits.",
+            "%(online)s workers are online, %(running)s running, nothing waits.",
+            whole.online,
+            **values,
+        )
+    return ngettext(
+        "%(online)s worker is online, %(running)s running, %(waiting)s waiting.",
+        "%(online)s workers are online, %(running)s running, %(waiting)s waiting.",
+        whole.online,
+        waiting=amount(whole.waiting),
+        **values,
+    )

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from app.domain.tasks import TaskState
 from app.store.figures import Ended
 from app.web.figures import Charted
+from app.web.language import gettext as _
+from app.web.language import language
 from app.web.pages import scales
 from app.web.pages.formats import UNKNOWN, duration, share
 from app.web.pages.scales import WHOLE, Scale, Span, Tick
@@ -33,8 +35,8 @@ NARROWEST = 0.4
 """How wide a time is drawn in which nobody listened, however short it was."""
 AIR = 0.12
 """Of a step's width is left free on either side of a bar."""
-KEPT = 8
-"""Drawings kept: each range that somebody watches is drawn once for all."""
+KEPT = 16
+"""Drawings kept: each range that somebody watches is drawn once for all who read one language."""
 
 Times = tuple[float | None, ...]
 
@@ -80,8 +82,10 @@ class Step:
     def note(self) -> str:
         """What has to be said beside the figures."""
         if not self.known:
-            return "unknown: nobody listened"
-        return f"nobody listened for {duration(self.unheard)} of it" if self.unheard else ""
+            return _("unknown: nobody listened")
+        if not self.unheard:
+            return ""
+        return _("nobody listened for %(duration)s of it", duration=duration(self.unheard))
 
     def cells(self) -> list[str]:
         """All of it in words, in the order in which legends number them."""
@@ -104,10 +108,16 @@ class Chart:
     data: str
 
 
-@lru_cache(KEPT)
 def draw(charted: Charted, heard_since: float | None, away_since: float | None) -> Chart:
     """The chart of figures that were read. `heard_since`: the recorder has listened since then;
     `away_since`: nobody does any more."""
+    return _drawn(charted, heard_since, away_since, language())
+
+
+@lru_cache(KEPT)
+def _drawn(
+    charted: Charted, heard_since: float | None, away_since: float | None, _tag: str
+) -> Chart:
     found = charted.found
     step = found.asked.step
     first = int(found.asked.since // step) * step
@@ -200,7 +210,7 @@ def _plots(span: Span, steps: Sequence[Step]) -> Iterator[Plot]:
 
 def _stacked(span: Span, steps: Sequence[Step], scale: Scale) -> Iterator[Layer]:
     below = [0] * len(steps)
-    for kind, (name, _) in enumerate(OUTCOMES):
+    for kind, (name, _states) in enumerate(OUTCOMES):
         bars = []
         for place, step in enumerate(steps):
             if many := step.outcomes[kind]:

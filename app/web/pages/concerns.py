@@ -11,6 +11,8 @@ from app.domain.queues import Queue
 from app.domain.tasks import TaskState
 from app.domain.workers import Worker
 from app.store.figures import Ended
+from app.web.language import gettext as _
+from app.web.language import ngettext, text
 from app.web.pages.formats import amount, duration, share, short_name
 from app.web.pages.queues import STALE
 from app.web.pages.render import queue_path, worker_path
@@ -49,7 +51,7 @@ class Grade(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Concern:
     """One sentence. `state` and `word` mark it, `words` are linked to `address`; `moment` is when
-    it began, or will be, and `detail` stands behind it."""
+    it began, or will be, and `detail` stands behind it, with `%(time)s` where there is a moment."""
 
     state: str
     word: str
@@ -69,18 +71,21 @@ def of_workers(workers: Sequence[Worker], lately: Labelled, now: float) -> Itera
     named, others = _some(gone)
     for worker in named:
         took = counts.pop(worker.name, 0)
-        went = f", and {_many(took, 'task')} with it in the last hour" if took > 0 else ""
-        words, address = f"Worker {worker.name} is lost{went}", worker_path(worker.name)
-        yield Concern("LOST", "Worker lost", words, address, worker.heard_at, "last heard of")
+        words, address = _went(worker, took), worker_path(worker.name)
+        detail = text("last heard of %(time)s")
+        yield Concern("LOST", _("Worker lost"), words, address, worker.heard_at, detail)
     if others:
         took = sum(counts.pop(worker.name, 0) for worker in others)
-        went = f", and {_many(took, 'task')} with them in the last hour" if took > 0 else ""
-        words = f"{len(others)} more workers are lost{went}"
-        yield Concern("LOST", "Worker lost", words, "/ui/workers")
+        yield Concern("LOST", _("Worker lost"), _others_went(len(others), took), "/ui/workers")
     if (rest := sum(counts.values())) > 0:
-        words = f"{_many(rest, 'task was', 'tasks were')} lost in the last hour"
+        words = ngettext(
+            "%(count)s task was lost in the last hour",
+            "%(count)s tasks were lost in the last hour",
+            rest,
+            count=amount(rest),
+        )
         address = address_of(state="LOST", since="1h")
-        yield Concern("LOST", "Lost", words, address, detail="the list says why")
+        yield Concern("LOST", _("Lost"), words, address, detail=_("the list says why"))
 
 
 def of_queues(queues: Iterable[Queue], usually: Labelled, now: float) -> Iterator[Concern]:
@@ -93,16 +98,22 @@ def of_queues(queues: Iterable[Queue], usually: Labelled, now: float) -> Iterato
     read = [queue for queue in fresh if queue.waiting and queue.consumers]
     found = [(queue, _usual_wait(usually.get(queue.name))) for queue in read]
     aged = [each for each in found if is_aged(each[0], each[1], now)]
-    yield from _bounded([_unread(queue) for queue in unread], "queues have no worker", QUEUES)
-    yield from _bounded([_aged(*each) for each in aged], "queues age", QUEUES)
-    words = "queues are partly with dead workers"
+    words = text("%(count)s more queues have no worker")
+    yield from _bounded([_unread(queue) for queue in unread], words, QUEUES)
+    words = text("%(count)s more queues age")
+    yield from _bounded([_aged(*each) for each in aged], words, QUEUES)
+    words = text("%(count)s more queues are partly with dead workers")
     yield from _bounded([_held(queue) for queue in held], words, QUEUES)
     stale = [queue for queue in listed if now - queue.measured_at >= STALE]
     if stale:
-        words = f"How much waits in {_many(len(stale), 'queue')} is unknown"
-        at = max(queue.measured_at for queue in stale)
-        grade = Grade.UNKNOWN
-        yield Concern("PENDING", "Unknown", words, QUEUES, at, "measured last", grade)
+        words = ngettext(
+            "How much waits in %(count)s queue is unknown",
+            "How much waits in %(count)s queues is unknown",
+            len(stale),
+            count=amount(len(stale)),
+        )
+        at, detail = max(queue.measured_at for queue in stale), text("measured last %(time)s")
+        yield Concern("PENDING", _("Unknown"), words, QUEUES, at, detail, Grade.UNKNOWN)
 
 
 def of_failures(lately: Labelled, usually: Labelled) -> Iterator[Concern]:
@@ -114,12 +125,17 @@ def of_failures(lately: Labelled, usually: Labelled) -> Iterator[Concern]:
     )
     sentences = [_failing(name, ended, usually.get(name)) for name, ended in failing]
     address = address_of(state="FAILURE,REJECTED", since="15m")
-    yield from _bounded(sentences, "tasks fail more than usual", address)
+    yield from _bounded(sentences, text("%(count)s more tasks fail more than usual"), address)
     rest = sum(map(failed_of, lately.values())) - sum(failed_of(ended) for _, ended in failing)
     if rest > 0:
-        words = f"{_many(rest, 'task')} failed in the last 15 minutes"
-        detail = "no more than usual" if not failing else "of other names, no more than usual"
-        yield Concern("FAILURE", "Failed", words, address, detail=detail, grade=Grade.NOTE)
+        words = ngettext(
+            "%(count)s task failed in the last 15 minutes",
+            "%(count)s tasks failed in the last 15 minutes",
+            rest,
+            count=amount(rest),
+        )
+        detail = _("of other names, no more than usual") if failing else _("no more than usual")
+        yield Concern("FAILURE", _("Failed"), words, address, detail=detail, grade=Grade.NOTE)
 
 
 def failed_of(ended: Ended) -> int:
@@ -156,38 +172,94 @@ def address_of(**pairs: str) -> str:
 
 def _failing(name: str | None, ended: Ended, before: Ended | None) -> Concern:
     failed = failed_of(ended)
-    who = "Tasks of no known name fail" if name is None else f"{short_name(name)} fails"
-    words = f"{who}: {failed:,} of {ended.count:,} in the last 15 minutes"
-    words += f", {share(failed, ended.count)}"
+    values = {
+        "failed": amount(failed),
+        "ended": amount(ended.count),
+        "share": share(failed, ended.count),
+    }
+    if name is None:
+        words = _(
+            "Tasks of no known name fail: "
+            "%(failed)s of %(ended)s in the last 15 minutes, %(share)s",
+            **values,
+        )
+    else:
+        words = _(
+            "%(name)s fails: %(failed)s of %(ended)s in the last 15 minutes, %(share)s",
+            name=short_name(name),
+            **values,
+        )
     named = {} if name is None else {"name": name}
     address = address_of(state="FAILURE,REJECTED", **named, since="15m")
-    usual = "too few ended before to say what is usual"
+    usual = _("too few ended before to say what is usual")
     if before is not None and before.count >= ENOUGH:
-        usual = f"usually {share(failed_of(before), before.count)}"
-    return Concern("FAILURE", "Failing", words, address, detail=usual)
+        usual = _("usually %(share)s", share=share(failed_of(before), before.count))
+    return Concern("FAILURE", _("Failing"), words, address, detail=usual)
 
 
-def _unread(queue: Queue) -> Concern:
-    words = f"No worker reads queue {queue.name}: {amount(queue.waiting)} waiting"
-    at = queue.oldest_sent_at
-    return Concern(
-        "REJECTED", "No worker", words, queue_path(queue.name), at, "the oldest sent" if at else ""
+def _went(worker: Worker, took: int) -> str:
+    if took <= 0:
+        return _("Worker %(worker)s is lost", worker=worker.name)
+    return ngettext(
+        "Worker %(worker)s is lost, and %(count)s task with it in the last hour",
+        "Worker %(worker)s is lost, and %(count)s tasks with it in the last hour",
+        took,
+        worker=worker.name,
+        count=amount(took),
     )
 
 
-def _aged(queue: Queue, usual: float | None) -> Concern:
-    said = "usual waits are not known yet" if usual is None else f"usually {duration(usual)}"
-    words = f"Queue {queue.name} ages: {amount(queue.waiting)} waiting, p95 {said}"
+def _others_went(others: int, took: int) -> str:
+    if took <= 0:
+        return _("%(number)s more workers are lost", number=others)
+    return ngettext(
+        "%(number)s more workers are lost, and %(count)s task with them in the last hour",
+        "%(number)s more workers are lost, and %(count)s tasks with them in the last hour",
+        took,
+        number=others,
+        count=amount(took),
+    )
+
+
+def _unread(queue: Queue) -> Concern:
+    words = _(
+        "No worker reads queue %(queue)s: %(count)s waiting",
+        queue=queue.name,
+        count=amount(queue.waiting),
+    )
     at = queue.oldest_sent_at
-    return Concern("RETRY", "Ageing", words, queue_path(queue.name), at, "the oldest sent")
+    detail = "" if at is None else text("the oldest sent %(time)s")
+    return Concern("REJECTED", _("No worker"), words, queue_path(queue.name), at, detail)
+
+
+def _aged(queue: Queue, usual: float | None) -> Concern:
+    values = {"queue": queue.name, "count": amount(queue.waiting)}
+    if usual is None:
+        words = _(
+            "Queue %(queue)s ages: %(count)s waiting, p95 usual waits are not known yet", **values
+        )
+    else:
+        words = _(
+            "Queue %(queue)s ages: %(count)s waiting, p95 usually %(usual)s",
+            usual=duration(usual),
+            **values,
+        )
+    at, detail = queue.oldest_sent_at, text("the oldest sent %(time)s")
+    return Concern("RETRY", _("Ageing"), words, queue_path(queue.name), at, detail)
 
 
 def _held(queue: Queue) -> Concern:
-    held = _many(queue.orphans or 0, "message")
-    words = f"{held} of queue {queue.name} went with workers that are gone"
+    held = queue.orphans or 0
+    words = ngettext(
+        "%(count)s message of queue %(queue)s went with workers that are gone",
+        "%(count)s messages of queue %(queue)s went with workers that are gone",
+        held,
+        count=amount(held),
+        queue=queue.name,
+    )
     at = queue.redelivery_at
-    detail = "" if at is None else "handed out again"
-    return Concern("LOST", "Held", words, queue_path(queue.name), at, detail)
+    detail = "" if at is None else text("handed out again %(time)s")
+    return Concern("LOST", _("Held"), words, queue_path(queue.name), at, detail)
 
 
 def _usual_wait(ended: Ended | None) -> float | None:
@@ -197,18 +269,15 @@ def _usual_wait(ended: Ended | None) -> float | None:
 
 
 def _bounded(concerns: list[Concern], words: str, address: str) -> Iterator[Concern]:
+    """The first of them; `words` tell of the others, which are `%(count)s`."""
     named, others = _some(concerns)
     yield from named
     if others:
-        yield Concern(others[0].state, others[0].word, f"{len(others)} more {words}", address)
+        said = words % {"count": len(others)}
+        yield Concern(others[0].state, others[0].word, said, address)
 
 
 def _some(found: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
     """Those that have a sentence each, and the rest, which is never a single one."""
     many = SAME if len(found) <= SAME else SAME - 1
     return found[:many], found[many:]
-
-
-def _many(count: int, one: str, many: str = "") -> str:
-    """`1 task`, `1,234 tasks`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

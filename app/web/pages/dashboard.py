@@ -14,6 +14,7 @@ from app.feed.tail import Tailed
 from app.web.compared import Comparison
 from app.web.errors import Problem
 from app.web.figures import Charts
+from app.web.language import language
 from app.web.pages.assets import StaticAssets
 from app.web.pages.live import LiveViews
 from app.web.pages.recall import Recall
@@ -41,15 +42,14 @@ class Dashboard:
         self.comparison = Comparison(umbel.db, umbel.reading)
         self.views = LiveViews(umbel.tail, self.shell)
         self.recall = Recall(self.shell.away)
-        self._rows: OrderedDict[int, Markup] = OrderedDict()
+        self._rows: OrderedDict[tuple[str, int], Markup] = OrderedDict()
 
     def row(self, tailed: Tailed) -> Markup:
         """The row of a changed task, rendered once for all views that show it."""
-        row = self._rows.get(tailed.position)
+        key = language(), tailed.position
+        row = self._rows.get(key)
         if row is None:
-            row = self._rows[tailed.position] = self.render(
-                "tasks/_row.html", task=tailed.task, reason=None
-            )
+            row = self._rows[key] = self.render("tasks/_row.html", task=tailed.task, reason=None)
             if len(self._rows) > ROWS_KEPT:
                 self._rows.popitem(last=False)
         return row
@@ -81,6 +81,7 @@ class Dashboard:
             live=None if view is None else "/ui/live/" + view.key,
             theme=_chosen(request, THEME_COOKIE, THEMES),
             density=_chosen(request, DENSITY_COOKIE, DENSITIES),
+            language=language(),
             version=self.umbel.version,
             retry=status == HTTPStatus.SERVICE_UNAVAILABLE,
             back=quote(request.url.path, safe="/"),
@@ -96,7 +97,7 @@ class Dashboard:
             return {}, None
         if not recalled:
             return await view.fragments(), None
-        return await self.recall(view.key, view.fragments)
+        return await self.recall(f"{language()} {view.key}", view.fragments)
 
 
 def dashboard_of(request: Request) -> Dashboard:

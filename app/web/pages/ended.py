@@ -10,6 +10,8 @@ from app.store.figures import FAILED, OTHER_LABELS, Ended
 from app.store.labels import Kind
 from app.web.figures import BY, RANGES, USUAL_RANGE, Charted, Range
 from app.web.health import Health
+from app.web.language import gettext as _
+from app.web.language import marked, text
 from app.web.pages.attention import away_of
 from app.web.pages.chart import LINES, OUTCOMES, QUANTILES, Chart, count_of, draw
 from app.web.pages.concerns import address_of
@@ -20,14 +22,15 @@ LONGEST_TABLE = 12
 """Names, queues or workers shown, the first by the order chosen; `GET /stats?by=` tells all."""
 KEYS = {"succeeded": "SUCCESS", "revoked": "REVOKED", "failed": "FAILURE", "lost": "LOST"}
 """The state that lends each outcome its colour."""
-STEPS = {60: "minute", 3_600: "hour"}
+ENDED_PER = {60: marked("Ended per minute"), 3_600: marked("Ended per hour")}
 """Steps that have a word, in seconds."""
-PLOTS = {
-    "count": "Ended per {step}",
-    "rate": "Failed of those",
-    "wait": "Waited for a worker",
-    "run": "Ran",
+WORDS = {
+    "succeeded": marked("succeeded"),
+    "revoked": marked("revoked"),
+    "failed": marked("failed"),
+    "lost": marked("lost"),
 }
+"""What legends call the outcomes."""
 
 
 def _of(seconds: float | None) -> float:
@@ -92,6 +95,11 @@ class Titled(NamedTuple):
     query: str
     keys: tuple[Key, ...]
 
+    @property
+    def values(self) -> str:
+        """All of the legend, to be read aloud."""
+        return ", ".join(f"{key.word} {key.value}" for key in self.keys)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -139,7 +147,7 @@ def part_of(charted: Charted, choice: Choice, health: Health) -> EndedPart:
         choice=choice,
         chart=chart_of(charted, health),
         titles=_titles(total, choice),
-        total=_row(None, "All", None, total),
+        total=_row(None, _("All"), None, total),
         rows=tuple(_labelled(choice, label, ended) for label, ended in labels[:LONGEST_TABLE]),
         more=max(0, len(labels) - LONGEST_TABLE),
     )
@@ -158,12 +166,18 @@ def _titles(total: Ended, choice: Choice) -> dict[str, Titled]:
     for cell, (word, states) in enumerate(OUTCOMES, 1):
         address = choice.tasks(state=",".join(states))
         outcomes.append(
-            Key(f"state-{KEYS[word]}", word, f"{count_of(total, states):,}", address, cell)
+            Key(
+                f"state-{KEYS[word]}",
+                text(WORDS[word]),
+                f"{count_of(total, states):,}",
+                address,
+                cell,
+            )
         )
     cell = len(OUTCOMES) + 1
     rate = Key(
         "state-FAILURE",
-        "failed",
+        text(WORDS["failed"]),
         share(total.failed, total.count),
         choice.tasks(state=failed),
         cell,
@@ -179,21 +193,22 @@ def _titles(total: Ended, choice: Choice) -> dict[str, Titled]:
                 for word, seconds, each in zip(LINES, quantiles, cells, strict=True)
             )
         )
-    step = STEPS.get(choice.range.step) or duration(choice.range.step)
-    named = {key: title.format(step=step) for key, title in PLOTS.items()}
+    step = choice.range.step
+    per = text(ENDED_PER[step]) if step in ENDED_PER else ""
+    per = per or _("Ended per %(duration)s", duration=duration(step))
     return {
-        "count": Titled(named["count"], "", tuple(outcomes)),
-        "rate": Titled(named["rate"], urlencode({"state": failed}), (rate,)),
-        "wait": Titled(named["wait"], "", times[0]),
-        "run": Titled(named["run"], urlencode({"sort": "-runtime"}), times[1]),
+        "count": Titled(per, "", tuple(outcomes)),
+        "rate": Titled(_("Failed of those"), urlencode({"state": failed}), (rate,)),
+        "wait": Titled(_("Waited for a worker"), "", times[0]),
+        "run": Titled(_("Ran"), urlencode({"sort": "-runtime"}), times[1]),
     }
 
 
 def _labelled(choice: Choice, label: str | None, ended: Ended) -> Row:
     if label is None:
-        return _row(None, "not known", None, ended)
+        return _row(None, _("not known"), None, ended)
     if label == OTHER_LABELS:
-        return _row(None, "others", None, ended)
+        return _row(None, _("others"), None, ended)
     kind = BY[choice.by]
     if kind is Kind.NAME:
         return _row(label, label, choice.tasks(label), ended)

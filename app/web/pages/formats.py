@@ -7,13 +7,39 @@ again: so times stand absolute here, and `static/js/times.js` turns them into ag
 import re
 from datetime import UTC, datetime
 from hashlib import blake2s
+from itertools import pairwise
 
 from app.domain.filters import print_time
 from app.domain.tasks import Task, TaskState
+from app.web.language import gettext as _
+from app.web.language import marked, marked_in, text
 
 PREVIEW = 100
 """Characters of arguments or an error in a row: about what fits on one line of a wide screen."""
 UNKNOWN = "—"
+
+MILLISECONDS, SECONDS = marked("%(number)s ms"), marked("%(number)s s")
+UNITS = (
+    (marked("%(number)s d"), 86_400),
+    (marked("%(number)s h"), 3_600),
+    (marked("%(number)s min"), 60),
+    (SECONDS, 1),
+)
+"""What lasts is told in one of these, and what is left in the next; in seconds."""
+MONTHS = (
+    marked_in("month", "Jan"),
+    marked_in("month", "Feb"),
+    marked_in("month", "Mar"),
+    marked_in("month", "Apr"),
+    marked_in("month", "May"),
+    marked_in("month", "Jun"),
+    marked_in("month", "Jul"),
+    marked_in("month", "Aug"),
+    marked_in("month", "Sep"),
+    marked_in("month", "Oct"),
+    marked_in("month", "Nov"),
+    marked_in("month", "Dec"),
+)
 
 _PLAIN_ID = re.compile(r"^[A-Za-z0-9_-]{1,100}$")
 _UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
@@ -22,6 +48,11 @@ _UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 def clock(at: float | None) -> str:
     """`18:30:55`, in UTC."""
     return UNKNOWN if at is None else _moment(at, "%H:%M:%S")
+
+
+def day(at: datetime) -> str:
+    """`Nov 22`."""
+    return _("%(month)s %(day)s", month=text(MONTHS[at.month - 1]), day=at.day)
 
 
 def moment(at: float | None) -> str:
@@ -45,19 +76,16 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return UNKNOWN
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else f"{seconds * 1000:.1f} ms"
+        milli = f"{seconds * 1000:.0f}" if seconds >= 0.001 else f"{seconds * 1000:.1f}"
+        return text(MILLISECONDS) % {"number": milli}
     if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+        return text(SECONDS) % {"number": f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}"}
     whole = int(seconds)
-    for unit, size, part, smaller in (
-        ("d", 86_400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
+    for (unit, size), (part, smaller) in pairwise(UNITS):
         if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {unit} {rest} {part}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
+            first, rest = text(unit) % {"number": whole // size}, whole % size // smaller
+            return f"{first} {text(part) % {'number': rest}}" if rest else first
+    return text(SECONDS) % {"number": whole}
 
 
 def amount(number: float | None) -> str:
@@ -89,6 +117,11 @@ def size(count: int) -> str:
     if count < 1024:
         return f"{count} B"
     return f"{count / 1024:.1f} KiB" if count < 1024**2 else f"{count / 1024**2:.1f} MiB"
+
+
+def capital(sentence: str) -> str:
+    """A sentence with a capital letter, where its writing has any."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def short_id(task_id: str) -> str:

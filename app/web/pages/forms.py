@@ -11,6 +11,9 @@ import msgspec
 from app.domain.errors import FieldError
 from app.domain.events import Json
 from app.operations.catalog import Catalog, Entry
+from app.web.language import gettext as _
+from app.web.language import marked
+from app.web.pages.formats import capital
 
 ENUM_LIMIT = 100
 """Choices offered in a list; a longer enumeration is typed."""
@@ -19,13 +22,13 @@ FIRST_LINE = 160
 
 _NUMBER = re.compile(r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$")
 _WORDS = {
-    "number": "a number",
-    "integer": "a whole number",
-    "boolean": "yes or no",
-    "array": "a JSON list",
-    "object": "a JSON object",
-    "json": "JSON",
-    "string": "text",
+    "number": marked("a number"),
+    "integer": marked("a whole number"),
+    "boolean": marked("yes or no"),
+    "array": marked("a JSON list"),
+    "object": marked("a JSON object"),
+    "json": marked("JSON"),
+    "string": marked("text"),
 }
 ARGS, KWARGS = "args", "kwargs"
 
@@ -111,8 +114,8 @@ def _offer(entry: Entry) -> Offer:
 
 def _any_fields() -> tuple[Field, ...]:
     return (
-        Field(ARGS, "array", False, "A JSON list, such as [1, 2]"),
-        Field(KWARGS, "object", False, 'A JSON object, such as {"x": 1}'),
+        Field(ARGS, "array", False, _("A JSON list, such as [1, 2]")),
+        Field(KWARGS, "object", False, _('A JSON object, such as {"x": 1}')),
     )
 
 
@@ -121,9 +124,11 @@ def _fields(schema: Mapping[str, Any]) -> tuple[Field, ...]:
     required = schema.get("required") or ()
     fields = [_field(name, part, name in required) for name, part in properties.items()]
     if schema.get("x-var-positional"):
-        fields.append(Field(ARGS, "array", False, "Further arguments, as a JSON list"))
+        fields.append(Field(ARGS, "array", False, _("Further arguments, as a JSON list")))
     if schema.get("additionalProperties") not in (False, None):
-        fields.append(Field(KWARGS, "object", False, "Further named arguments, as a JSON object"))
+        fields.append(
+            Field(KWARGS, "object", False, _("Further named arguments, as a JSON object"))
+        )
     return tuple(fields)
 
 
@@ -156,15 +161,16 @@ def _kind(part: Mapping[str, Any]) -> str:
 
 
 def _hint(part: Mapping[str, Any], kind: str) -> str:
-    words = _WORDS[kind]
+    words = _(_WORDS[kind])
     items = part.get("items")
     if kind == "array" and isinstance(items, dict) and items.get("type") in ("number", "integer"):
-        words = "numbers, separated by commas"
+        words = _("numbers, separated by commas")
     if "minimum" in part and "maximum" in part:
-        words += f" from {part['minimum']:,} to {part['maximum']:,}"
+        least, most = f"{part['minimum']:,}", f"{part['maximum']:,}"
+        words = _("%(what)s from %(least)s to %(most)s", what=words, least=least, most=most)
     elif "minimum" in part:
-        words += f", {part['minimum']:,} or more"
-    return words[0].upper() + words[1:]
+        words = _("%(what)s, %(least)s or more", what=words, least=f"{part['minimum']:,}")
+    return capital(words)
 
 
 def _shown(value: object, kind: str) -> str:
@@ -187,21 +193,23 @@ def _value(field: Field) -> tuple[Json | None, str]:
     if field.kind == "string" and (field.text or field.required):
         return json.dumps(field.text, ensure_ascii=False), ""
     if not text:
-        return None, "It has to be given." if field.required else ""
+        return None, _("It has to be given.") if field.required else ""
     match field.kind:
         case "number" | "integer":
-            wrong = "" if _NUMBER.match(text) else f"{text[:40]!r} is not a number."
+            wrong = (
+                "" if _NUMBER.match(text) else _("%(text)s is not a number.", text=repr(text[:40]))
+            )
             return text, wrong
         case "array" if not text.startswith("["):
             text = f"[{text.rstrip(',')}]"
     try:
         found = json.loads(text, parse_constant=_refuse)
     except ValueError as error:
-        return None, f"It is not JSON: {error}."
+        return None, _("It is not JSON: %(error)s.", error=error)
     if field.kind == "object" and not isinstance(found, dict):
-        return None, 'It has to be a JSON object, such as {"x": 1}.'
+        return None, _('It has to be a JSON object, such as {"x": 1}.')
     if field.kind == "array" and not isinstance(found, list):
-        return None, "It has to be a JSON list, such as [1, 2]."
+        return None, _("It has to be a JSON list, such as [1, 2].")
     return text, ""
 
 

@@ -17,6 +17,7 @@ from app.domain.workers import Worker, WorkerState
 from app.store import lost, tasks
 from app.store.stories import Stories
 from app.web.figures import BY, RANGES
+from app.web.language import marked_in, text
 from app.web.pages.attention import Attention, attention_of
 from app.web.pages.concerns import address_of
 from app.web.pages.dashboard import Dashboard, dashboard_of
@@ -29,14 +30,14 @@ LATEST = 8
 LONGEST_LIST = 8
 """Workers and queues shown, the busiest first; the others have pages of their own."""
 COUNTED = (
-    ("Pending", (TaskState.PENDING,)),
-    ("Received", (TaskState.RECEIVED,)),
-    ("Running", (TaskState.STARTED, TaskState.PROGRESS)),
-    ("Retry", (TaskState.RETRY,)),
-    ("Success", (TaskState.SUCCESS,)),
-    ("Failure", (TaskState.FAILURE, TaskState.REJECTED)),
-    ("Lost", (TaskState.LOST,)),
-    ("Revoked", (TaskState.REVOKED,)),
+    (marked_in("state", "Pending"), (TaskState.PENDING,)),
+    (marked_in("state", "Received"), (TaskState.RECEIVED,)),
+    (marked_in("state", "Running"), (TaskState.STARTED, TaskState.PROGRESS)),
+    (marked_in("state", "Retry"), (TaskState.RETRY,)),
+    (marked_in("state", "Success"), (TaskState.SUCCESS,)),
+    (marked_in("state", "Failure"), (TaskState.FAILURE, TaskState.REJECTED)),
+    (marked_in("state", "Lost"), (TaskState.LOST,)),
+    (marked_in("state", "Revoked"), (TaskState.REVOKED,)),
 )
 """States that are counted at the top: always the same, so that nothing moves as tasks do."""
 FORMS = 12
@@ -153,7 +154,7 @@ async def show(request: Request) -> Response:
 def _counts(counts: Mapping[TaskState, int]) -> Iterator[Count]:
     for word, states in COUNTED:
         address = address_of(state=",".join(states))
-        yield Count(word, states[0], sum(counts.get(state, 0) for state in states), address)
+        yield Count(text(word), states[0], sum(counts.get(state, 0) for state in states), address)
 
 
 async def _is_empty(dashboard: Dashboard) -> bool:

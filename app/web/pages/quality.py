@@ -12,6 +12,8 @@ from app.domain.errors import StoreUnavailable
 from app.feed.replicas import Replica
 from app.store.blind_windows import EVENTS, STREAM, BlindWindow
 from app.web.health import Part
+from app.web.language import gettext as _
+from app.web.language import marked, text
 from app.web.pages import quality_figures as figures
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
@@ -20,19 +22,22 @@ from app.web.pages.quality_figures import Figure, Grade, Section
 from app.web.quality import Known
 
 CAUSES = {
-    "started": "No recorder was running.",
-    "disconnected": "The connection to Redis was cut, or Redis threw the listener off.",
-    "restarted": "Redis was restarted.",
-    "overload": "Events came faster than they could be kept.",
-    "dropped": "A process could not write down all its events.",
-    "withheld": "A process published events that it could not write into the stream.",
-    "trimmed": "The stream was cut before it had been read.",
-    "forgotten": "Redis no longer had the stream at the place that was read last.",
+    "started": marked("No recorder was running."),
+    "disconnected": marked("The connection to Redis was cut, or Redis threw the listener off."),
+    "restarted": marked("Redis was restarted."),
+    "overload": marked("Events came faster than they could be kept."),
+    "dropped": marked("A process could not write down all its events."),
+    "withheld": marked("A process published events that it could not write into the stream."),
+    "trimmed": marked("The stream was cut before it had been read."),
+    "forgotten": marked("Redis no longer had the stream at the place that was read last."),
 }
 """What the causes of blind windows mean; one that is not here is shown as it is."""
 STORE_PATIENCE = 2.5
 """Seconds until the page goes on without a store that does not answer."""
-SOURCES = {EVENTS: "events on pub/sub", STREAM: "the stream of durable events"}
+SOURCES = {
+    EVENTS: marked("events on pub/sub"),
+    STREAM: marked("the stream of durable events"),
+}
 
 router = APIRouter()
 
@@ -117,32 +122,35 @@ def in_words(window: BlindWindow) -> Window:
     ended, healed = window.ended_at, window.healed_at
     return Window(
         window=window,
-        cause=CAUSES.get(window.cause, window.cause),
-        source=SOURCES.get(window.source) or _producer(window.source),
+        cause=text(CAUSES[window.cause]) if window.cause in CAUSES else window.cause,
+        source=_source(window.source),
         seconds=None if ended is None else max(0.0, ended - window.began_at),
         healed_after=None if healed is None else max(0.0, healed - (ended or window.began_at)),
         outcome=_outcome(window),
     )
 
 
-def _producer(source: str) -> str:
+def _source(source: str) -> str:
     """`w1@host|123|0a1b2c3d` as people say it."""
-    host, _, process = source.partition("|")
-    pid = process.partition("|")[0]
-    return f"{host}, process {pid}" if pid else host
+    if source in SOURCES:
+        return text(SOURCES[source])
+    host, process = (*source.split("|"), "")[:2]
+    return _("%(host)s, process %(pid)s", host=host, pid=process) if process else host
 
 
 def _outcome(window: BlindWindow) -> str:
-    counts = (
-        (window.found, "found that nobody had heard of"),
-        (window.ended, "turned out to have ended"),
-        (window.lost, "given up as lost"),
-    )
-    told = [(count, words) for count, words in counts if count is not None]
+    told = [count for count in (window.found, window.ended, window.lost) if count is not None]
     if not told:
         return ""
-    some = [f"{amount(count)} {words}" for count, words in told if count]
-    return f"Tasks: {', '.join(some)}." if some else "No task had changed."
+    if not any(told):
+        return _("No task had changed.")
+    found, ended, lost = window.found or 0, window.ended or 0, window.lost or 0
+    some = [
+        _("%(count)s found that nobody had heard of", count=amount(found)) if found else "",
+        _("%(count)s turned out to have ended", count=amount(ended)) if ended else "",
+        _("%(count)s given up as lost", count=amount(lost)) if lost else "",
+    ]
+    return _("Tasks: %(some)s.", some=_(", ").join(each for each in some if each))
 
 
 @router.get("/ui/data-quality", include_in_schema=False)

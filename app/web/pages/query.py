@@ -8,9 +8,15 @@ from app.domain.errors import Mistake
 from app.domain.filters import Sort, TaskFilter, filter_of, parse_sort, read_search
 from app.domain.search import Search, Term
 from app.domain.tasks import TaskState
+from app.web.language import marked
 
 PATH = "/ui/tasks"
-AGES = (("15m", "15 min"), ("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"))
+AGES = (
+    ("15m", marked("15 min")),
+    ("1h", marked("1 hour")),
+    ("24h", marked("24 hours")),
+    ("7d", marked("7 days")),
+)
 """Ages that are offered at once, each as it is searched and as it is said."""
 _READABLE = ":*@,/"
 """Left as they are in an address, where they mean nothing else: people read and write it."""

@@ -1,4 +1,4 @@
-"""Templates made into pages and fragments: the one Jinja environment of the dashboard.
+"""Templates made into pages and fragments, by one Jinja environment for each language.
 
 Every value is escaped, and a name that a template misspells is an error. A fragment is a
 template whose root has an `id`; the same file serves the first load and every live update.
@@ -7,18 +7,21 @@ template whose root has an `id`; the same file serves the first load and every l
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from app.domain.errors import FieldError
 from app.domain.tasks import ENDED, RUNNING, TaskState
 from app.domain.workers import WorkerState
-from app.web.language import plural, text
+from app.web.language import language, plural, text
 from app.web.pages import formats, json_text
 from app.web.pages.assets import StaticAssets
 from app.web.pages.states import look_of, state_word
+from app.web.sentences import sentence
 
 ROOT = Path(__file__).resolve().parents[3] / "templates"
 
@@ -30,51 +33,92 @@ class Templates:
     """Renders the files under `templates/`."""
 
     def __init__(self, assets: StaticAssets, root: Path = ROOT) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(root),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,  # an update of the checkout must not meet the running code
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        self._environment.install_gettext_callables(text, plural, newstyle=True)  # type: ignore[attr-defined]
-        self._environment.globals.update(
-            static=assets.url,
-            task_path=task_path,
-            worker_path=worker_path,
-            queue_path=queue_path,
-            dom_id=formats.dom_id,
-            errors_at=errors_at,
-            is_past=is_past,
-            look_of=look_of,
-            TaskState=TaskState,
-            WorkerState=WorkerState,
-            ENDED=ENDED,
-            RUNNING=RUNNING,
-        )
-        self._environment.filters.update(
-            amount=formats.amount,
-            arguments=formats.arguments,
-            clock=formats.clock,
-            cut=formats.cut,
-            duration=formats.duration,
-            machine_time=formats.machine_time,
-            moment=formats.moment,
-            percent=formats.percent,
-            pretty=json_text.pretty,
-            ran=formats.ran,
-            short_id=formats.short_id,
-            share=formats.share,
-            short_name=formats.short_name,
-            size=formats.size,
-            state_word=state_word,
-        )
+        self._loader = FileSystemLoader(root)
+        self._environments: dict[str, Environment] = {}
+        self._globals = {
+            "static": assets.url,
+            "task_path": task_path,
+            "worker_path": worker_path,
+            "queue_path": queue_path,
+            "dom_id": formats.dom_id,
+            "errors_at": errors_at,
+            "is_past": is_past,
+            "look_of": look_of,
+            "TaskState": TaskState,
+            "WorkerState": WorkerState,
+            "ENDED": ENDED,
+            "RUNNING": RUNNING,
+        }
+        self._filters = {
+            "amount": formats.amount,
+            "arguments": formats.arguments,
+            "clock": formats.clock,
+            "cut": formats.cut,
+            "duration": formats.duration,
+            "machine_time": formats.machine_time,
+            "moment": formats.moment,
+            "percent": formats.percent,
+            "pretty": json_text.pretty,
+            "ran": formats.ran,
+            "short_id": formats.short_id,
+            "share": formats.share,
+            "short_name": formats.short_name,
+            "sentence": sentence,
+            "size": formats.size,
+            "state_word": state_word,
+            "text": text,
+        }
 
     def __call__(self, template: str, /, **context: object) -> Markup:
         """The text of a template; it is marked as safe to stand in another."""
-        return Markup(self._environment.get_template(template).render(context))  # noqa: S704
+        return Markup(self._here().get_template(template).render(context))  # noqa: S704
+
+    def _here(self) -> Environment:
+        """The environment of the reader's language, made when somebody reads it first."""
+        tag = language()
+        found = self._environments.get(tag)
+        if found is None:
+            found = self._environments[tag] = _environment(self._loader)
+            found.globals.update(self._globals)
+            found.filters.update(self._filters)
+        return found
+
+
+class _Translated(Environment):
+    """Templates of one language: texts without values are put in when a template is compiled, and
+    cost as little as if they were written there."""
+
+    def compile(self, source: Any, *given: Any, **named: Any) -> Any:
+        tree = self.parse(source, *given[:2]) if isinstance(source, str) else source
+        return super().compile(_Texts().visit(tree), *given, **named)
+
+
+class _Texts(NodeTransformer):
+    """Puts the text in the place of each `_("text")`."""
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - the visitor's name for it
+        self.generic_visit(node)
+        named = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
+        if not named or len(node.args) != 1 or node.kwargs:
+            return node
+        [message] = node.args
+        if not isinstance(message, nodes.Const):
+            return node
+        return nodes.TemplateData(text(message.value) % {}, lineno=node.lineno)
+
+
+def _environment(loader: FileSystemLoader) -> Environment:
+    made = _Translated(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,  # an update of the checkout must not meet the running code
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.install_gettext_callables(text, plural, newstyle=True)  # type: ignore[attr-defined]
+    return made
 
 
 def errors_at(errors: Iterable[FieldError], name: str) -> list[FieldError]:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from math import floor, log, log10
 from typing import NamedTuple
 
-from app.web.pages.formats import amount, duration
+from app.web.language import text
+from app.web.pages.formats import SECONDS, amount, day, duration
 
 WHOLE = 100.0
 """The height and the width of a drawing."""
@@ -28,10 +29,11 @@ _CLOCKS = (300, 900, 3_600, 7_200, 14_400, DAY, 5 * DAY)
 
 
 class Tick(NamedTuple):
-    """A line across the chart, or a place below it, and its word."""
+    """A line across the chart, or a place below it, and its word; of a time also its moment."""
 
     at: float
     words: str
+    moment: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,14 @@ def of_time(span: Span) -> Iterator[Tick]:
     clock = next((each for each in _CLOCKS if length / each <= MOMENTS), _CLOCKS[-1])
     for moment in range(span.first - span.first % -clock, span.end, clock):
         if EDGE <= (x := span.x(moment)) <= WHOLE - EDGE:
-            form = "%b %-d" if moment % DAY == 0 else "%H:%M"
-            yield Tick(x, f"{datetime.fromtimestamp(moment, UTC):{form}}")
+            at = datetime.fromtimestamp(moment, UTC)
+            yield Tick(x, day(at) if moment % DAY == 0 else f"{at:%H:%M}", moment)
 
 
 def _word(seconds: float) -> str:
-    return duration(seconds).replace(".00 s", " s").replace(".0 s", " s")
+    if 1 <= seconds < 60:
+        return text(SECONDS) % {"number": f"{seconds:g}"}
+    return duration(seconds)
 
 
 def _linear(top: float, lines: list[tuple[float, str]]) -> Scale:

@@ -14,6 +14,8 @@ from app.domain.workers import Worker, WorkerState
 from app.store import queues, rollups, workers
 from app.store.database import Database
 from app.web.health import Part
+from app.web.language import gettext as _
+from app.web.language import language
 from app.web.pages.render import Fragments, Templates
 from app.web.state import Umbel
 
@@ -69,7 +71,16 @@ class Shell:
         self._read_at = -SECOND
         self._whole: Whole | None = None
         self._error: StoreUnavailable | None = None
-        self.fragments: Fragments = {}
+        self._fragments: dict[str, Fragments] = {}
+
+    @property
+    def fragments(self) -> Fragments:
+        """What stands around pages in the reader's language; rendered for the first who asks after
+        each reading."""
+        found = self._fragments.get(language())
+        if found is None:
+            found = self._fragments[language()] = self._rendered()
+        return found
 
     @property
     def latest(self) -> Whole | None:
@@ -102,7 +113,7 @@ class Shell:
             except StoreUnavailable as error:
                 self._error = error
             self._read_at = time.monotonic()
-            self.fragments = self._rendered()
+            self._fragments = {}
 
     def away(self) -> str:
         """Why the store can't be read, once that is known; "" while it can."""
@@ -117,13 +128,14 @@ class Shell:
         """What is away now, the cause before its consequences."""
         health, found = self._umbel.health, []
         if is_away(health.store):
-            found.append(Trouble("The store does not answer.", "No history.", health.store))
+            title, detail = _("The store does not answer."), _("No history.")
+            found.append(Trouble(title, detail, health.store))
         if is_away(health.broker):
-            detail = "Tasks can't be sent, and what you see may be out of date."
-            found.append(Trouble("Redis does not answer.", detail, health.broker))
+            detail = _("Tasks can't be sent, and what you see may be out of date.")
+            found.append(Trouble(_("Redis does not answer."), detail, health.broker))
         elif is_away(health.recorder):
-            detail = "Nothing new is heard, so what you see may be out of date."
-            found.append(Trouble("The recorder is away.", detail, health.recorder))
+            detail = _("Nothing new is heard, so what you see may be out of date.")
+            found.append(Trouble(_("The recorder is away."), detail, health.recorder))
         return found
 
     def _rendered(self) -> Fragments:

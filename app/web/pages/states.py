@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.domain.tasks import TaskState
 from app.domain.workers import WorkerState
-from app.web.language import gettext as _
+from app.web.language import marked, marked_in, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Look:
     @property
     def meaning(self) -> str:
         """One sentence for who has not met it yet, in the reader's language."""
-        return _meanings()[self.state]
+        return text(_MEANINGS[self.state])
 
 
 _INKS = {
@@ -61,11 +61,39 @@ LOOKS: Mapping[str, Look] = {**WORKER_LOOKS, **TASK_LOOKS}
 """All of them: a lost worker and a lost task look the same."""
 INKS = ("waiting", "scheduled", "running", "retry", "success", "failed", "revoked", "lost")
 """Colours of states. `scheduled` is that of times that are still to come."""
+WORDS: Mapping[str, str] = {
+    "PENDING": marked_in("state", "Pending"),
+    "RECEIVED": marked_in("state", "Received"),
+    "STARTED": marked_in("state", "Started"),
+    "PROGRESS": marked_in("state", "Progress"),
+    "RETRY": marked_in("state", "Retry"),
+    "SUCCESS": marked_in("state", "Success"),
+    "FAILURE": marked_in("state", "Failure"),
+    "REVOKED": marked_in("state", "Revoked"),
+    "REJECTED": marked_in("state", "Rejected"),
+    "LOST": marked_in("state", "Lost"),
+    "ONLINE": marked_in("state", "Online"),
+    "OFFLINE": marked_in("state", "Offline"),
+}
+_MEANINGS: Mapping[str, str] = {
+    "PENDING": marked("Sent; no worker has said yet that it has it."),
+    "RECEIVED": marked("A worker has taken it and will run it when a process is free."),
+    "STARTED": marked("A worker runs it."),
+    "PROGRESS": marked("A worker runs it, and it says how far it is."),
+    "RETRY": marked("It failed, and a worker will run it again by itself."),
+    "SUCCESS": marked("It ended as it should."),
+    "FAILURE": marked("It raised an error, and will not run again by itself."),
+    "REVOKED": marked("Somebody called it off, or it expired."),
+    "REJECTED": marked("A worker refused its message."),
+    "LOST": marked("Its worker is gone, or the broker no longer has its message."),
+    "ONLINE": marked("It sends heartbeats."),
+    "OFFLINE": marked("It said goodbye."),
+}
 
 
 def state_word(state: str) -> str:
     """A state as people say it; one that is not known here as it is."""
-    return _words().get(state) or state.capitalize()
+    return text(WORDS[state]) if state in WORDS else state.capitalize()
 
 
 def look_of(state: str) -> Look:
@@ -76,37 +104,3 @@ def look_of(state: str) -> Look:
 def task_looks() -> Iterator[Look]:
     """Every state of a task, for legends."""
     return iter(TASK_LOOKS.values())
-
-
-def _words() -> Mapping[str, str]:
-    return {
-        "PENDING": _("Pending"),
-        "RECEIVED": _("Received"),
-        "STARTED": _("Started"),
-        "PROGRESS": _("Progress"),
-        "RETRY": _("Retry"),
-        "SUCCESS": _("Success"),
-        "FAILURE": _("Failure"),
-        "REVOKED": _("Revoked"),
-        "REJECTED": _("Rejected"),
-        "LOST": _("Lost"),
-        "ONLINE": _("Online"),
-        "OFFLINE": _("Offline"),
-    }
-
-
-def _meanings() -> Mapping[str, str]:
-    return {
-        "PENDING": _("Sent; no worker has said yet that it has it."),
-        "RECEIVED": _("A worker has taken it and will run it when a process is free."),
-        "STARTED": _("A worker runs it."),
-        "PROGRESS": _("A worker runs it, and it says how far it is."),
-        "RETRY": _("It failed, and a worker will run it again by itself."),
-        "SUCCESS": _("It ended as it should."),
-        "FAILURE": _("It raised an error, and will not run again by itself."),
-        "REVOKED": _("Somebody called it off, or it expired."),
-        "REJECTED": _("A worker refused its message."),
-        "LOST": _("Its worker is gone, or the broker no longer has its message."),
-        "ONLINE": _("It sends heartbeats."),
-        "OFFLINE": _("It said goodbye."),
-    }

@@ -1,6 +1,7 @@
 """What the search box offers while somebody types: keys, states, and names that are known."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
 
 import msgspec
 from fastapi import APIRouter, Query, Request
@@ -12,6 +13,8 @@ from app.domain.search_keys import KEYS, TEXT
 from app.operations.catalog import Catalog
 from app.store import tasks as stored
 from app.store.database import Database
+from app.web.language import gettext as _
+from app.web.language import marked
 from app.web.pages.dashboard import dashboard_of
 from app.web.signatures import names_of
 
@@ -25,26 +28,31 @@ SHORTEST = 2
 """Letters of a word for which names are offered; one letter is in all of them."""
 
 AGES = {
-    "15m": "the last 15 minutes",
-    "1h": "the last hour",
-    "24h": "the last 24 hours",
-    "7d": "the last 7 days",
+    "15m": marked("the last 15 minutes"),
+    "1h": marked("the last hour"),
+    "24h": marked("the last 24 hours"),
+    "7d": marked("the last 7 days"),
 }
 AGO = {
-    "15m": "longer than 15 minutes ago",
-    "1h": "longer than an hour ago",
-    "24h": "longer than a day ago",
+    "15m": marked("longer than 15 minutes ago"),
+    "1h": marked("longer than an hour ago"),
+    "24h": marked("longer than a day ago"),
 }
 LENGTHS = {
-    ">1s": "longer than a second",
-    ">10s": "longer than 10 seconds",
-    ">1m": "longer than a minute",
-    "<100ms": "shorter than a tenth of a second",
-    "1s..10s": "from one second to ten",
+    ">1s": marked("longer than a second"),
+    ">10s": marked("longer than 10 seconds"),
+    ">1m": marked("longer than a minute"),
+    "<100ms": marked("shorter than a tenth of a second"),
+    "1s..10s": marked("from one second to ten"),
 }
-ALL_SO = "all that begin so"
-ARGUMENT = "an argument of {name}"
-KINDS = {"name": "a task", "queue": "a queue", "worker": "a worker", "state": "a state"}
+ALL_SO = marked("all that begin so")
+ARGUMENT = marked("an argument of %(name)s")
+KINDS = {
+    "name": marked("a task"),
+    "queue": marked("a queue"),
+    "worker": marked("a worker"),
+    "state": marked("a state"),
+}
 
 _EXAMPLES = {"since": AGES, "until": AGO, "runtime": LENGTHS}
 _NAMED: dict[str, Callable[[Database, str, int], list[str]]] = {
@@ -77,7 +85,7 @@ async def suggest(request: Request, q: str = Query("", max_length=MAX_SEARCH)) -
     umbel = dashboard_of(request).umbel
     part = unfinished(q)
     catalog = await umbel.operations.catalog()
-    options = await umbel.reading(_options, umbel.db, catalog, part)
+    options = await umbel.reading(copy_context().run, _options, umbel.db, catalog, part)
     body = msgspec.json.encode(Offer(q[part.at :], options[:OFFERED]))
     return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
@@ -89,7 +97,7 @@ def _options(db: Database, catalog: Catalog, part: Unfinished) -> list[Option]:
         return [Option(_last(part.key, one), "") for one in _near(KEYS["state"].choices, part.text)]
     if part.key in _EXAMPLES:
         given = _EXAMPLES[part.key].items()
-        return [Option(value, about) for value, about in given if value.startswith(part.text)]
+        return [Option(value, _(about)) for value, about in given if value.startswith(part.text)]
     if part.key or part.quoted:
         return []
     if part.text.lower().startswith("args."):
@@ -99,7 +107,7 @@ def _options(db: Database, catalog: Catalog, part: Unfinished) -> list[Option]:
 
 def _of_keys(text: str) -> list[Option]:
     return [
-        Option("args." if name == "args" else f"{name}:", key.finds, more=True)
+        Option("args." if name == "args" else f"{name}:", _(key.finds), more=True)
         for name, key in KEYS.items()
         if name != TEXT and name.startswith(text.lower())
     ]
@@ -110,13 +118,13 @@ def _of_all(db: Database, catalog: Catalog, text: str) -> list[Option]:
     if len(text) < SHORTEST:
         return []
     found = [
-        Option(str(Term("state", (one,))), KINDS["state"])
+        Option(str(Term("state", (one,))), _(KINDS["state"]))
         for one in KEYS["state"].choices
         if one.startswith(text.lower())
     ]
     for key in _NAMED:
         names = _known(db, catalog, key, text)[:SHARE]
-        found += [Option(str(Term(key, (name,))), KINDS[key]) for name in names]
+        found += [Option(str(Term(key, (name,))), _(KINDS[key])) for name in names]
     return found
 
 
@@ -125,7 +133,7 @@ def _of_names(db: Database, catalog: Catalog, part: Unfinished) -> list[Option]:
     found = [Option(_last(part.key, name), "") for name in names]
     begun = [name for name in names if name.startswith(part.text)]
     if part.text and len(begun) > 1 and not part.text.endswith("*"):
-        found.insert(0, Option(_last(part.key, part.text + "*"), ALL_SO))
+        found.insert(0, Option(_last(part.key, part.text + "*"), _(ALL_SO)))
     return found
 
 
@@ -135,7 +143,7 @@ def _of_arguments(catalog: Catalog, begins: str) -> list[Option]:
         for schema in entry.schemas:
             for argument in names_of(schema)[1]:
                 if argument.startswith(begins) and argument not in found:
-                    about = ARGUMENT.format(name=name.rsplit(".", 1)[-1])
+                    about = _(ARGUMENT, name=name.rsplit(".", 1)[-1])
                     found[argument] = Option(f"args.{argument}:", about, more=True)
     return list(found.values())
 

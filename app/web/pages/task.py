@@ -15,11 +15,14 @@ from app.store import audit, tasks
 from app.store.audit import AuditEntry
 from app.store.lost import reason_of
 from app.web.errors import status_of
+from app.web.language import gettext as _
+from app.web.language import marked
 from app.web.pages import actions
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.json_text import SHOWN_LIMIT
 from app.web.pages.render import task_path
+from app.web.pages.states import state_word
 from app.web.pages.story import Story, tell
 from app.web.tasks import find_task
 
@@ -113,9 +116,9 @@ async def read_page(dashboard: Dashboard, task_id: str) -> TaskPage:
         umbel.reading(tasks.retries_of, umbel.db, task_id, RELATED),
     )
     values = (
-        Value("Result", task.result, task.result_repr),
-        Value("Arguments", task.args, task.args_repr),
-        Value("Keyword arguments", task.kwargs, task.kwargs_repr),
+        Value(marked("Result"), task.result, task.result_repr),
+        Value(marked("Arguments"), task.args, task.args_repr),
+        Value(marked("Keyword arguments"), task.kwargs, task.kwargs_repr),
     )
     shown = [entry for entry in requests if entry.action in actions.SHOWN]
     asked = [entry for entry in shown if entry.action in actions.REQUESTS]
@@ -134,14 +137,16 @@ async def read_page(dashboard: Dashboard, task_id: str) -> TaskPage:
 
 def allowed(task: Task) -> Allowed:
     """What may be done to a task in its present state."""
-    ended = None if is_open(task) else f"It has ended: {task.state.value.capitalize()}."
-    running = None if task.state in RUNNING else "It is not running now."
+    ended = (
+        None if is_open(task) else _("It has ended: %(state)s.", state=state_word(task.state.value))
+    )
+    running = None if task.state in RUNNING else _("It is not running now.")
     if task.name is None:
-        again: str | None = "Its name is not known yet."
+        again: str | None = _("Its name is not known yet.")
     elif not task.state.ended:
-        again = "It has not ended yet."
+        again = _("It has not ended yet.")
     elif _only_repr(task.args, task.args_repr) or _only_repr(task.kwargs, task.kwargs_repr):
-        again = "Only a shortened text of its arguments is known: give them below."
+        again = _("Only a shortened text of its arguments is known: give them below.")
     else:
         again = None
     return Allowed(ended, ended or running, again)

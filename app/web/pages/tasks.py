@@ -19,6 +19,7 @@ from app.store import lost, totals
 from app.store import tasks as stored
 from app.store.tasks import Page
 from app.store.totals import Total
+from app.web.language import marked
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.formats import dom_id
@@ -34,10 +35,10 @@ NEWER_CAP = 99
 COUNT_SECONDS = 1.0
 """Between two counts of the new tasks: each is a query, for each view."""
 ORDERS = (
-    (Sort.NEWEST, "Newest first"),
-    (Sort.OLDEST, "Oldest first"),
-    (Sort.LONGEST, "Longest run first"),
-    (Sort.SHORTEST, "Shortest run first"),
+    (Sort.NEWEST, marked("Newest first")),
+    (Sort.OLDEST, marked("Oldest first")),
+    (Sort.LONGEST, marked("Longest run first")),
+    (Sort.SHORTEST, marked("Shortest run first")),
 )
 
 router = APIRouter()
