@@ -8,10 +8,9 @@ as the text of an exception, stays as it is.
 import re
 from functools import cache, lru_cache
 
+from app.web.known_sentences import SENTENCES
 from app.web.language import ENGLISH, language, text
-
-SENTENCES: tuple[str, ...] = ()
-"""`%(name)s` stands for whatever the sentence is about."""
+from app.web.language import gettext as _
 
 KEPT = 2_000
 """Translations remembered: the reasons and errors of some pages."""
@@ -33,7 +32,13 @@ def _translated(tag: str, english: str) -> str:
         if found := pattern.fullmatch(english):
             values = {name: _translated(tag, value) for name, value in found.groupdict().items()}
             return text(message) % values
-    return english
+    first, joined, second = english.partition("; ")
+    if not joined:
+        return english
+    said = _translated(tag, first), _translated(tag, second)
+    if said == (first, second):  # nothing of it is known here: a text that is kept as it is
+        return english
+    return _("%(first)s; %(second)s", first=said[0], second=said[1])
 
 
 @cache
@@ -50,9 +55,10 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
 
 
 def _pattern(message: str) -> re.Pattern[str]:
+    # What stands in a place holds no "; ": that is where notes are put together.
     parts = _PLACE.split(message)
     made = [
-        f"(?P<{part}>.+?)" if place % 2 else re.escape(part.replace("%%", "%"))
+        f"(?P<{part}>(?:(?!; ).)+?)" if place % 2 else re.escape(part.replace("%%", "%"))
         for place, part in enumerate(parts)
     ]
     return re.compile("".join(made), re.DOTALL)

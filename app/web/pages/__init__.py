@@ -1,6 +1,6 @@
 """The dashboard: pages that work as plain links and forms, and stay live while they are open."""
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from app.web.errors import PageMaker
 from app.web.pages.assets import StaticAssets
@@ -8,6 +8,8 @@ from app.web.pages.dashboard import error_page
 from app.web.pages.overview import router as of_overview
 from app.web.pages.quality import router as of_quality
 from app.web.pages.queues import router as of_queues
+from app.web.pages.reader import router as of_reader
+from app.web.pages.reader import speak_to
 from app.web.pages.steps import router as of_steps
 from app.web.pages.stream import route as live_stream
 from app.web.pages.submit import router as of_submit
@@ -16,7 +18,7 @@ from app.web.pages.task import router as of_task
 from app.web.pages.tasks import router as of_tasks
 from app.web.pages.workers import router as of_workers
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[Depends(speak_to)])
 for part in (
     of_overview,
     of_steps,
@@ -27,6 +29,7 @@ for part in (
     of_workers,
     of_queues,
     of_quality,
+    of_reader,
 ):
     router.include_router(part)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -14,9 +13,10 @@ from app.feed.tail import Tailed
 from app.web.compared import Comparison
 from app.web.errors import Problem
 from app.web.figures import Charts
-from app.web.language import language
+from app.web.language import LANGUAGES, language
 from app.web.pages.assets import StaticAssets
 from app.web.pages.live import LiveViews
+from app.web.pages.reader import chosen_of, speak_to
 from app.web.pages.recall import Recall
 from app.web.pages.render import Fragments, Templates
 from app.web.pages.rendering import View
@@ -78,13 +78,14 @@ class Dashboard:
         body = self.render(
             template,
             fragments={**self.shell.fragments, **fragments, "as-of": self.shell.as_of(oldest)},
-            live=None if view is None else "/ui/live/" + view.key,
-            theme=_chosen(request, THEME_COOKIE, THEMES),
-            density=_chosen(request, DENSITY_COOKIE, DENSITIES),
+            live=None if view is None else f"/ui/live/{language()}/{view.key}",
+            theme=chosen_of(request, THEME_COOKIE, THEMES),
+            density=chosen_of(request, DENSITY_COOKIE, DENSITIES),
             language=language(),
+            languages=LANGUAGES,
             version=self.umbel.version,
             retry=status == HTTPStatus.SERVICE_UNAVAILABLE,
-            back=quote(request.url.path, safe="/"),
+            back=_address_of(request),
             **context,
         )
         # A name may hold half of a surrogate pair, which UTF-8 has no bytes for.
@@ -100,6 +101,14 @@ class Dashboard:
         return await self.recall(f"{language()} {view.key}", view.fragments)
 
 
+def _address_of(request: Request) -> str:
+    """Where a form of the page comes back to: the page itself, or where it was sent from."""
+    path = quote(request.url.path, safe="/:@,~")
+    if request.method != "GET":
+        return path.removesuffix("/retry").removesuffix("/revoke")
+    return f"{path}?{request.url.query}" if request.url.query else path
+
+
 def dashboard_of(request: Request) -> Dashboard:
     """The dashboard of the application that this request reached."""
     state = request.app.state
@@ -111,13 +120,8 @@ def dashboard_of(request: Request) -> Dashboard:
 
 async def error_page(request: Request, problem: Problem) -> Response:
     """What a browser is shown where a script would get a problem document."""
+    await speak_to(request)
     phrase = HTTPStatus(problem.status).phrase
     return await dashboard_of(request).page(
         request, "errors/show.html", status=problem.status, problem=problem, phrase=phrase
     )
-
-
-def _chosen(request: Request, cookie: str, words: Sequence[str]) -> str | None:
-    """What this browser has chosen before, so that the page comes right at once; None: nothing."""
-    word = request.cookies.get(cookie)
-    return word if word in words else None

@@ -169,7 +169,8 @@ def _hint(part: Mapping[str, Any], kind: str) -> str:
         least, most = f"{part['minimum']:,}", f"{part['maximum']:,}"
         words = _("%(what)s from %(least)s to %(most)s", what=words, least=least, most=most)
     elif "minimum" in part:
-        words = _("%(what)s, %(least)s or more", what=words, least=f"{part['minimum']:,}")
+        least = f"{part['minimum']:,}"
+        words = _("%(what)s, %(least)s or more", what=words, least=least)
     return capital(words)
 
 

@@ -16,6 +16,7 @@ from functools import cached_property
 
 from app.domain.errors import TooMany
 from app.feed.tail import RING_COUNT, Tail
+from app.web.language import language
 from app.web.packing import STREAM_HEAD, pack_frame
 from app.web.pages.digest import Digest, read_digest
 from app.web.pages.render import Fragments
@@ -79,6 +80,7 @@ class Channel:
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self.key = _key(view)
         self.viewers = 0
         self.position = 0
         self.shown: dict[str, str] = {}
@@ -182,14 +184,16 @@ class LiveViews:
 
     def check(self, view: View) -> None:
         """Raises TooMany where one more view would be too many."""
-        if view.key not in self._channels and len(self._channels) >= VIEW_LIMIT:
+        if _key(view) not in self._channels and len(self._channels) >= VIEW_LIMIT:
             raise TooMany(f"{VIEW_LIMIT} different pages are watched live already.")
 
     def _join(self, view: View) -> Channel:
         self.check(view)
-        channel = self._channels.get(view.key)
+        key = _key(view)
+        channel = self._channels.get(key)
         if channel is None:
-            channel = self._channels[view.key] = Channel(view)
+            channel = self._channels[key] = Channel(view)
+            # It goes on in the language of whoever came first, which is that of the key.
             channel.task = asyncio.create_task(self._keep(channel), name=f"view {view.key[:80]}")
             if not self._ticking:
                 works = {"ticks of live pages": self._tick(), "around live pages": self._refresh()}
@@ -202,7 +206,7 @@ class LiveViews:
     def _leave(self, channel: Channel) -> None:
         channel.viewers -= 1
         if channel.viewers == 0:
-            self._channels.pop(channel.view.key, None)
+            self._channels.pop(channel.key, None)
             if channel.task is not None:
                 channel.task.cancel()
         if not self._channels:
@@ -244,6 +248,11 @@ class LiveViews:
             else:
                 await channel.show(rendering.fragments)
             await channel.told(max(0.0, rendered_at + pace - loop.time()) if due else None)
+
+
+def _key(view: View) -> str:
+    """Equal views in one language look the same."""
+    return f"{language()} {view.key}"
 
 
 def encode(fragments: Mapping[str, str]) -> bytes:

@@ -104,9 +104,10 @@ def _flow(part: Part, status: RecorderStatus | None) -> tuple[Figure, ...]:
     )
     if status is None:
         return rate.unknown(part), lag.unknown(part), backlog.unknown(part)
+    rate_now = f"{status.events_per_second:,.1f}"
     return (
         rate.of(
-            _("%(count)s / s", count=f"{status.events_per_second:,.1f}"),
+            _("%(count)s / s", count=rate_now),
             total=_("%(count)s since start", count=amount(status.events)),
         ),
         lag.of(duration(status.lag) if status.lag else _("none"), bad=status.lag > LAG_BAD),

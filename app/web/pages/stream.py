@@ -9,12 +9,14 @@ from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import NotFound, UmbelError
 from app.web.errors import refusal
+from app.web.language import LANGUAGES, speak
 from app.web.packing import GZIP, VARY, pack_frame, takes_gzip
 from app.web.pages import queues, task, tasks, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.ended import choice_of
 from app.web.pages.overview import OverviewView
 from app.web.pages.quality import QualityView
+from app.web.pages.reader import language_of
 from app.web.pages.rendering import View
 from app.web.security import PLAIN_SEND
 from app.web.stream import HEADERS
@@ -31,11 +33,14 @@ class PageStream:
     is, and compressed for all viewers at once (docs/decisions/0018-live-bytes.md)."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        dashboard = dashboard_of(Request(scope))
+        request = Request(scope)
+        dashboard = dashboard_of(request)
         streams = dashboard.umbel.streams
         packed = takes_gzip(scope["headers"])
         try:
-            view = view_of(dashboard, scope["path"].removeprefix(PLACE), _pairs(scope))
+            tag, page = _spoken(scope["path"].removeprefix(PLACE))
+            speak(tag or language_of(request))
+            view = view_of(dashboard, page, _pairs(scope))
             streams.check()
             dashboard.views.check(view)
         except UmbelError as error:
@@ -76,6 +81,13 @@ def view_of(dashboard: Dashboard, page: str, pairs: list[tuple[str, str]]) -> Vi
         case "queues", True:
             return queues.QueueView(dashboard, name)
     raise NotFound(f"There is no live page {page[:100]!r}.")
+
+
+def _spoken(path: str) -> tuple[str | None, str]:
+    """The language of the page that listens, and what it shows: a page stays in its language when
+    another one is chosen beside it. An address that names none is in the reader's."""
+    tag, _, page = path.partition("/")
+    return (tag, page) if tag in LANGUAGES else (None, path)
 
 
 def _pairs(scope: Scope) -> list[tuple[str, str]]:
