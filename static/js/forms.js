@@ -12,8 +12,8 @@
       return;
     }
     if (event.target.matches("[data-filters]")) {
-      // Fields that say nothing stay out of the address.
-      for (const field of event.target.elements) if (field.name && !field.value) off(field);
+      // Fields that say nothing stay out of the address, but for one that says: nothing.
+      for (const field of event.target.elements) if (field.name && !field.value && !("keep" in field.dataset)) off(field);
     } else if (event.target.method === "post" && event.submitter) {
       // One click, one task.
       setTimeout(off, 0, event.submitter);

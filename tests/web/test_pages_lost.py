@@ -6,6 +6,7 @@ import time
 import pytest
 from markupsafe import Markup
 
+from app.domain.columns import USUAL
 from app.domain.queues import Queue
 from app.domain.tasks import Task, TaskState, Transition
 from app.feed.fleet import decode_queue, encode_queue
@@ -80,11 +81,13 @@ def test_a_task_that_waits_for_its_redelivery_says_so(render: Templates) -> None
     task = Task(id="a", state=TaskState.RECEIVED, redelivery_at=time.time() + 600)
 
     assert "Its worker is gone" in words(render("task/_progress.html", page=page_of(task)))
-    assert "handed out again" in words(render("tasks/_row.html", task=task, reason=None))
+    assert "handed out again" in words(
+        render("tasks/_row.html", task=task, reason=None, columns=USUAL.shown)
+    )
 
 
 def test_a_row_says_why_its_task_was_lost(render: Templates) -> None:
-    row = render("tasks/_row.html", task=lost_task(), reason='<b>"x"</b>')
+    row = render("tasks/_row.html", task=lost_task(), reason='<b>"x"</b>', columns=USUAL.shown)
 
     assert "&lt;b&gt;" in row
     assert "<b>" not in row

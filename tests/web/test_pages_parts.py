@@ -15,6 +15,7 @@ import httpx
 import pytest
 from markupsafe import Markup
 
+from app.domain.columns import USUAL
 from app.domain.errors import BadSearch, StoreUnavailable, TooMany
 from app.domain.tasks import Task, TaskState, Transition
 from app.feed.changes import Change
@@ -441,7 +442,9 @@ def test_a_frame_of_fifty_changed_rows_is_small_on_the_wire() -> None:
             started_at=1e9 + number / 5,
             runtime=number / 9,
         )
-        rows[f"task-{number}"] = render("tasks/_row.html", task=task, reason=None)
+        rows[f"task-{number}"] = render(
+            "tasks/_row.html", task=task, reason=None, columns=USUAL.shown
+        )
     frame = live.Frame(rows)
 
     assert len(frame.plain) < 64_000

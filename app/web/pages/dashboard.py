@@ -9,6 +9,7 @@ from fastapi import Request
 from markupsafe import Markup
 from starlette.responses import Response
 
+from app.domain.columns import Columns
 from app.feed.tail import Tailed
 from app.web.compared import Comparison
 from app.web.errors import Problem
@@ -42,14 +43,16 @@ class Dashboard:
         self.comparison = Comparison(umbel.db, umbel.reading)
         self.views = LiveViews(umbel.tail, self.shell)
         self.recall = Recall(self.shell.away)
-        self._rows: OrderedDict[tuple[str, int], Markup] = OrderedDict()
+        self._rows: OrderedDict[tuple[str, str, int], Markup] = OrderedDict()
 
-    def row(self, tailed: Tailed) -> Markup:
-        """The row of a changed task, rendered once for all views that show it."""
-        key = language(), tailed.position
+    def row(self, tailed: Tailed, columns: Columns) -> Markup:
+        """The row of a changed task, rendered once for all views that show it so."""
+        key = language(), columns.text, tailed.position
         row = self._rows.get(key)
         if row is None:
-            row = self._rows[key] = self.render("tasks/_row.html", task=tailed.task, reason=None)
+            row = self._rows[key] = self.render(
+                "tasks/_row.html", task=tailed.task, reason=None, columns=columns.shown
+            )
             if len(self._rows) > ROWS_KEPT:
                 self._rows.popitem(last=False)
         return row

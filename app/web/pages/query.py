@@ -1,9 +1,10 @@
 """What the address of the list of tasks asks for, and the addresses that ask for a little else."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+from app.domain.columns import USUAL, Columns, parse_columns
 from app.domain.errors import Mistake
 from app.domain.filters import Sort, TaskFilter, filter_of, parse_sort, read_search
 from app.domain.search import Search, Term
@@ -51,11 +52,17 @@ class Query:
     filter: TaskFilter
     sort: Sort
     cursor: str | None
+    columns: Columns = USUAL
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """It as parameters, without the cursor."""
         return self._pairs(self.search)
+
+    @property
+    def columns_text(self) -> str:
+        """The columns as a parameter; "" for the usual ones."""
+        return "" if self.columns == USUAL else str(self.columns)
 
     def address(self, cursor: str | None = None) -> str:
         """The page's address."""
@@ -71,6 +78,14 @@ class Query:
     def any_state(self) -> str:
         """The address that shows tasks of all states."""
         return self._address(self.search.with_only("state"))
+
+    def cleared(self) -> str:
+        """The address of all tasks, in the same order and columns."""
+        return self._address(Search())
+
+    def usual_columns(self) -> str:
+        """The address of the same tasks in the usual columns."""
+        return replace(self, columns=USUAL).address()
 
     def ages(self) -> list[Choice]:
         """Within which time: a click more on the one in force takes it away."""
@@ -98,13 +113,17 @@ class Query:
 
     def _pairs(self, search: Search) -> list[tuple[str, str]]:
         found = [("q", str(search))] if search else []
-        return found if self.sort is Sort.NEWEST else [*found, ("sort", self.sort.value)]
+        if self.sort is not Sort.NEWEST:
+            found.append(("sort", self.sort.value))
+        if self.columns_text:
+            found.append(("columns", self.columns_text))
+        return found
 
 
 def address_of(pairs: Iterable[tuple[str, str]]) -> str:
-    """The page's address with these parameters."""
-    given = urlencode(list(pairs), safe=_READABLE)
-    return PATH + ("?" + given if given else "")
+    """The page's address with these parameters. Without any it says that nothing is searched, for
+    the plain path leads to the view that a browser opens first."""
+    return f"{PATH}?{urlencode(list(pairs), safe=_READABLE) or 'q='}"
 
 
 def read_query(pairs: Iterable[tuple[str, str]], now: float) -> Query:
@@ -112,8 +131,9 @@ def read_query(pairs: Iterable[tuple[str, str]], now: float) -> Query:
     given = [(key, value) for key, value in pairs if value != ""]
     values = dict(given)
     sort = parse_sort(values.get("sort"))
+    columns = parse_columns(value for key, value in given if key == "columns")
     search = read_search(given)
-    return Query(search, filter_of(search, now), sort, values.get("cursor"))
+    return Query(search, filter_of(search, now), sort, values.get("cursor"), columns)
 
 
 def show_mistake(query: Query, text: str, mistake: Mistake) -> ShownMistake:

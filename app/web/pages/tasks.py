@@ -123,7 +123,7 @@ class TaskList:
         if self._rows is None:
             return
         for task_id, tailed in changed.items():
-            self._rows[row_id(task_id)] = self._dashboard.row(tailed)
+            self._rows[row_id(task_id)] = self._dashboard.row(tailed, self._query.columns)
             self._unexplained.pop(task_id, None)
             if tailed.task is not None and tailed.task.state is TaskState.LOST:
                 self._unexplained[task_id] = tailed.task
@@ -156,7 +156,8 @@ class TaskList:
         self._unexplained = {}
 
     def _row(self, task: Task, reason: str | None) -> Markup:
-        return self._dashboard.render("tasks/_row.html", task=task, reason=reason)
+        columns = self._query.columns.shown
+        return self._dashboard.render("tasks/_row.html", task=task, reason=reason, columns=columns)
 
 
 def row_id(task_id: str) -> str:
@@ -200,6 +201,7 @@ async def index(request: Request) -> Response:
         as_of=as_of,
         query=query,
         total=total,
+        columns=query.columns.shown,
         rows=[row_id(task.id) for task in page.tasks],
         older=query.address(cursor=page.next) if page.next else None,
         typed=str(query.search),
@@ -213,7 +215,7 @@ async def _mistaken(
     request: Request, dashboard: Dashboard, wrong: BadSearch, pairs: Sequence[tuple[str, str]]
 ) -> Response:
     """The box with what was typed, and where it is wrong; nothing was searched."""
-    query = read_query([pair for pair in pairs if pair[0] in ("sort",)], time.time())
+    query = read_query([pair for pair in pairs if pair[0] in ("sort", "columns")], time.time())
     return await dashboard.page(
         request,
         "tasks/mistaken.html",
