@@ -19,7 +19,7 @@ from rich.text import Text
 from app import logs
 from app.broker.connection import connect, reading
 from app.broker.transport import Transport
-from app.cli import exits
+from app.cli import exits, shop
 from app.cli.flags import with_settings
 from app.cli.running import with_running_broker
 from app.cli.show import has_ended, outcome_of, state_of
@@ -68,12 +68,22 @@ def demo(
     timeout: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Give up after; exit status 124.")
     ] = 120.0,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Keep a believable shop busy, until Ctrl-C.")
+    ] = False,
+    rate: Annotated[
+        float, typer.Option(min=0.01, max=100, help="With --stream: customers' acts a second.")
+    ] = 3.0,
 ) -> None:
     """Send the three sample tasks through Celery, and show them until they have ended.
 
-    Exit status 0 only if all of them succeed.
+    Exit status 0 only if all of them succeed. With --stream it runs an application with workers of
+    its own instead, which is always busy.
     """
     settings = with_running_broker(settings)
+    if stream:
+        shop.stream(settings, rate)
+        return
     logs.configure(settings.log_level, settings.log_format)
     # Celery takes a third of a second to import: only this command pays for it.
     from app.broker.celery_client import celery_client
