@@ -16,6 +16,7 @@ from app.web.pages.submit import router as of_submit
 from app.web.pages.suggest import router as of_suggest
 from app.web.pages.task import router as of_task
 from app.web.pages.tasks import router as of_tasks
+from app.web.pages.welcome import router as of_welcome
 from app.web.pages.workers import router as of_workers
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(speak_to)])
@@ -30,6 +31,7 @@ for part in (
     of_queues,
     of_quality,
     of_reader,
+    of_welcome,
 ):
     router.include_router(part)
 

@@ -24,6 +24,7 @@ from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.ended import Choice, EndedPart, choice_of, part_of
 from app.web.pages.forms import Offer, offers
+from app.web.pages.welcome import Welcome, welcome_of
 
 LATEST = 8
 """Tasks in each short list: what fits beside the figures without scrolling."""
@@ -71,6 +72,7 @@ class Overview:
     offers: tuple[Offer, ...]
     more_offers: int
     is_empty: bool
+    welcome: Welcome | None
 
 
 class OverviewView:
@@ -80,6 +82,7 @@ class OverviewView:
     """Seconds. Figures that change four times a second can't be read."""
     parts = (
         "attention",
+        "welcome",
         "counts",
         "ended",
         "labels",
@@ -132,6 +135,7 @@ async def read_page(dashboard: Dashboard, choice: Choice) -> Overview:
         offers=offered[:FORMS],
         more_offers=max(0, len(offered) - FORMS),
         is_empty=not latest.tasks,
+        welcome=None if latest.tasks else welcome_of(dashboard, whole),
     )
 
 
