@@ -8,8 +8,7 @@
   const note = root.querySelector("[data-note]");
   const open = root.querySelector("[data-open]");
   const scrub = root.querySelector("[data-scrub]");
-  const resting = note.textContent;
-  const STEPS = "Point at a chart, or drag over a time to list its tasks. ";
+  const resting = root.querySelector("[data-resting]");
   const COUNTS = 5; // of the cells of a step: all, succeeded, revoked, failed, lost
   let text = "";
   let steps = [];
@@ -34,12 +33,11 @@
   const indexOf = (at) => steps.findIndex((step) => step.at === at);
   const iso = (at) => `${new Date(at * 1000).toISOString().slice(0, 19)}Z`;
 
+  const fill = (words, values) => words.replace(/\{(\w*)\}/g, (_, name) => values[name]);
+
   function span(first, last) {
-    const day = (at) => new Date(at * 1000).toLocaleDateString("en", { month: "short", day: "numeric", timeZone: "UTC" });
-    const clock = (at) => iso(at).slice(11, 16);
-    const end = last + length;
-    const upTo = day(first) === day(end) ? clock(end) : `${day(end)} ${clock(end)}`;
-    return `${day(first)} ${clock(first)} to ${upTo} UTC`;
+    const end = (last + length) * 1000;
+    return `${umbelTimes.form("minute").formatRange(first * 1000, end)} ${umbelTimes.offset(end)}`;
   }
 
   function address(first, last) {
@@ -55,8 +53,8 @@
       if (cell >= COUNTS) return "—";
       const counts = chosen.map((step) => Number(step.cells[cell].replaceAll(",", "")));
       const known = counts.filter((count) => !Number.isNaN(count));
-      const sum = known.reduce((total, count) => total + count, 0).toLocaleString("en");
-      return known.length === counts.length ? sum : known.length ? `at least ${sum}` : "—";
+      const sum = known.reduce((total, count) => total + count, 0).toLocaleString(document.documentElement.lang);
+      return known.length === counts.length ? sum : known.length ? fill(root.dataset.least, { "": sum }) : "—";
     });
   }
 
@@ -76,13 +74,15 @@
       cursor.setAttribute("width", active ? `${(100 * chosen.length) / steps.length}%` : "0");
     }
     when.hidden = open.hidden = !active;
-    note.textContent = active ? chosen.map((step) => step.note).find(Boolean) || "" : STEPS + resting;
+    note.textContent = active ? chosen.map((step) => step.note).find(Boolean) || "" : root.dataset.hint;
+    resting.hidden = active;
     if (!active) return;
     when.textContent = span(chosen[0].at, chosen.at(-1).at);
-    open.textContent = cells[0] === "—" ? "The list of that time" : `${cells[0]} ended: the list`;
+    open.textContent = cells[0] === "—" ? root.dataset.list : fill(root.dataset.ended, { "": cells[0] });
     open.href = address(chosen[0].at, chosen.at(-1).at);
     scrub.value = String(to);
-    scrub.setAttribute("aria-valuetext", `${when.textContent}: ${cells[0]} ended, ${cells[1]} succeeded, ${cells[3]} failed, waited ${cells[7]} and ran ${cells[10]} at p95. ${note.textContent}`);
+    const told = { time: when.textContent, ended: cells[0], succeeded: cells[1], failed: cells[3], waited: cells[7], ran: cells[10] };
+    scrub.setAttribute("aria-valuetext", `${fill(root.dataset.said, told)} ${note.textContent}`);
   }
 
   function choose(at, extend) {
@@ -152,7 +152,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && dragging) clear();
   });
-  document.addEventListener("umbel:changed", show);
+  for (const name of ["umbel:changed", "umbel:times"]) document.addEventListener(name, show);
   scrub.hidden = false;
   show();
 })();

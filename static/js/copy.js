@@ -3,7 +3,7 @@
 function umbelCopy(text, button) {
   const done = () => {
     const before = button.title;
-    button.title = "Copied";
+    button.title = button.dataset.done;
     button.dataset.copied = "";
     setTimeout(() => {
       button.title = before;

@@ -18,17 +18,16 @@
 
   const isStream = (node) => node && node.hasAttribute && node.hasAttribute("data-live");
 
-  function say(state, word) {
+  function say(state) {
     root.dataset.stream = state;
     const shown = document.querySelector("[data-live-word]");
+    const word = shown && shown.dataset.words.split("|")[["live", "paused", "away"].indexOf(state)];
     if (shown && shown.textContent !== word) shown.textContent = word;
     const banner = document.querySelector("[data-offline]");
     if (!banner) return;
     if (state === "away" && banner.hidden) {
       const since = banner.querySelector("[data-offline-since]");
       since.dateTime = new Date(heardTime).toISOString();
-      since.title = new Date(heardTime).toLocaleString();
-      since.textContent = new Date(heardTime).toLocaleTimeString();
       document.dispatchEvent(new CustomEvent("umbel:times"));
     }
     banner.hidden = state !== "away";
@@ -37,11 +36,11 @@
   function live() {
     clearTimeout(worry);
     worry = 0;
-    say(paused ? "paused" : "live", paused ? "Paused" : "Live");
+    say(paused ? "paused" : "live");
   }
 
   function away() {
-    if (!worry) worry = setTimeout(() => say("away", "Not live"), GRACE);
+    if (!worry) worry = setTimeout(() => say("away"), GRACE);
   }
 
   function heard() {
@@ -96,11 +95,12 @@
 
   const button = document.querySelector("[data-pause]");
   if (button) {
+    const pause = button.title;
     button.hidden = false;
     button.addEventListener("click", () => {
       paused = !paused;
       button.setAttribute("aria-pressed", String(paused));
-      const word = paused ? "Resume live updates" : "Pause live updates";
+      const word = paused ? button.dataset.resume : pause;
       button.setAttribute("aria-label", word);
       button.title = word;
       live();

@@ -47,7 +47,7 @@
     );
     list.hidden = !found.length;
     input.setAttribute("aria-expanded", String(!list.hidden));
-    const count = found.length === 1 ? "1 suggestion" : `${found.length} suggestions`;
+    const count = (found.length === 1 ? status.dataset.one : status.dataset.many).replace("{}", found.length);
     status.textContent = found.length ? count : "";
     mark(-1);
   }

@@ -10,8 +10,8 @@
   function count() {
     const number = picked().length;
     const total = boxes().length;
-    const text = `${number} selected`;
     const shown = bar.querySelector("[data-selected]");
+    const text = shown.dataset.selected.replace("{}", number);
     if (shown.textContent !== text) shown.textContent = text;
     bar.hidden = number === 0;
     all.checked = number > 0 && number === total;

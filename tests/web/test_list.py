@@ -56,7 +56,7 @@ def test_the_search_and_the_menu_of_columns_keep_each_other(client: httpx.Client
     word = unique()
     page = client.get(f"/ui/tasks?q=name:{word}&sort=runtime&columns=task,ran").text
     menu = page[(at := page.index('id="columns"')) : page.index("</form>", at)]
-    search = page[page.index('role="search"') : page.index("</form>")]
+    search = page[(at := page.index('role="search"')) : page.index("</form>", at)]
 
     assert f'name="q" value="name:{word}"' in menu
     assert 'name="sort" value="runtime"' in menu

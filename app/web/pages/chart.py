@@ -107,6 +107,11 @@ class Chart:
     ticks: tuple[Tick, ...]
     data: str
 
+    @property
+    def moments(self) -> str:
+        """How scripts say the moments below it in another zone, see static/js/times.js."""
+        return "day" if scales.clock_of(self.span) >= scales.DAY else "tick"
+
 
 def draw(charted: Charted, heard_since: float | None, away_since: float | None) -> Chart:
     """The chart of figures that were read. `heard_since`: the recorder has listened since then;

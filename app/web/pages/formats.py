@@ -88,6 +88,11 @@ def duration(seconds: float | None) -> str:
     return text(SECONDS) % {"number": whole}
 
 
+def units() -> str:
+    """The patterns of `UNITS`, for scripts: `{} d|{} h|{} min|{} s`."""
+    return "|".join(text(unit) % {"number": "{}"} for unit, _size in UNITS)
+
+
 def amount(number: float | None) -> str:
     """`1,234`, `12.3 k`, `4.5 M`; a dash where it isn't known."""
     if number is None:

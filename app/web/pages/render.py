@@ -43,6 +43,7 @@ class Templates:
             "dom_id": formats.dom_id,
             "errors_at": errors_at,
             "is_past": is_past,
+            "units": formats.units,
             "look_of": look_of,
             "TaskState": TaskState,
             "WorkerState": WorkerState,

@@ -94,10 +94,15 @@ def of_durations(shortest: float, longest: float) -> Scale:
     return Scale(high, tuple(Tick(scale.y(each), _word(each)) for each in sparse), low)
 
 
+def clock_of(span: Span) -> int:
+    """Seconds between two words below a chart."""
+    length = span.end - span.first
+    return next((each for each in _CLOCKS if length / each <= MOMENTS), _CLOCKS[-1])
+
+
 def of_time(span: Span) -> Iterator[Tick]:
     """Words below a chart, in UTC, at whole hours and days."""
-    length = span.end - span.first
-    clock = next((each for each in _CLOCKS if length / each <= MOMENTS), _CLOCKS[-1])
+    clock = clock_of(span)
     for moment in range(span.first - span.first % -clock, span.end, clock):
         if EDGE <= (x := span.x(moment)) <= WHOLE - EDGE:
             at = datetime.fromtimestamp(moment, UTC)
