@@ -4,6 +4,7 @@ import re
 from itertools import product
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.domain.tasks import TaskState
@@ -129,3 +130,23 @@ def test_what_every_page_needs_is_one_file_without_what_only_readers_need() -> N
     assert body.count("{") == sum(
         (STATIC / part).read_text().count("{") for part in BUNDLES["css/umbel.css"]
     )
+
+
+def test_the_pattern_page_shows_every_state_colour_and_icon(client: httpx.Client) -> None:
+    page = client.get("/ui/patterns", headers={"Accept": "text/html"})
+
+    assert page.status_code == 200
+    for state, look in LOOKS.items():
+        assert f'<span class="state state-{state}">' in page.text
+        assert look.meaning in page.text
+    for ink in INKS:
+        assert f'class="ink-{ink}"' in page.text
+    shown = set(re.findall(r"icons\.svg#([\w-]+)", page.text))
+    assert shown >= set(re.findall(r'<symbol id="([\w-]+)"', (STATIC / "icons.svg").read_text()))
+
+
+def test_how_close_things_stand_is_what_this_browser_chose(client: httpx.Client) -> None:
+    for word, said in (("compact", True), ("comfortable", True), ('"><script>', False)):
+        page = client.get("/ui/tasks", headers={"Cookie": f"umbel_density={word}"}).text
+        assert (f'data-density="{word}"' in page) is said
+    assert '<script>">' not in page

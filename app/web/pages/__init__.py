@@ -6,6 +6,7 @@ from app.web.errors import PageMaker
 from app.web.pages.assets import StaticAssets
 from app.web.pages.dashboard import error_page
 from app.web.pages.overview import router as of_overview
+from app.web.pages.patterns import router as of_patterns
 from app.web.pages.quality import router as of_quality
 from app.web.pages.queues import router as of_queues
 from app.web.pages.reader import router as of_reader
@@ -32,6 +33,7 @@ for part in (
     of_quality,
     of_reader,
     of_welcome,
+    of_patterns,
 ):
     router.include_router(part)
 
