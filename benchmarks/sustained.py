@@ -172,6 +172,6 @@ async def _read(url: str, seen: Seen) -> None:
 
 async def _live_view(client: httpx.AsyncClient) -> str:
     page = (await client.get("/ui/tasks")).text
-    found = re.search(r'hx-sse:connect="([^"]+)"', page)
+    found = re.search(r'data-live="([^"]+)"', page)
     assert found is not None
     return found[1]

@@ -75,8 +75,9 @@ class Tail:
 
     `position` counts changes since this process began; it is never given twice.
     `connected` says whether changes arrive now, `status_since` since when that is so, and
-    `reason` why not. `recorder` is what the recorder last said of itself, None when silent;
-    `replicas` are the processes of Umbel on this feed, None where that isn't known.
+    `reason` why not. `recorder` is what the recorder last said of itself, None when silent, and
+    `recorder_at` when we last heard something new of it, by our clock; `replicas` are the
+    processes of Umbel on this feed, None where that isn't known.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Tail:
         self.status_since = time.time()
         self.reason = "not connected yet"
         self.recorder: RecorderStatus | None = None
+        self.recorder_at = self.status_since
         self.replicas: tuple[Replica, ...] | None = None
 
     async def run(self) -> None:
@@ -233,7 +235,10 @@ class Tail:
             self._status_told.clear()
             try:
                 async with feed_errors():
-                    self.recorder = await read_status(self._redis)
+                    said = await read_status(self._redis)
+                if said is not None and (self.recorder is None or said.at != self.recorder.at):
+                    self.recorder_at = time.time()
+                self.recorder = said
             except (
                 FeedUnavailable,
                 ValueError,

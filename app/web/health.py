@@ -19,6 +19,9 @@ LOOK_SECONDS = 1.0
 """Between two looks; each costs one PING and one SELECT."""
 LOOK_TIMEOUT = 2.5
 """Seconds until a part that does not answer counts as away; the broker's own limit is 2."""
+QUIET_SECONDS = 3.0
+"""A recorder says each second how it is: after so many without a word it is away, and pages say so
+within 5 of its death. What it said last is kept for longer (`STATUS_SECONDS`)."""
 LATE_SECONDS = 10.0
 """What is kept later than that is worth a word: pages are still true, but of a moment ago."""
 
@@ -44,16 +47,17 @@ class Health:
         unknown = Part(False, time.time(), "not looked at yet")
         self.broker = unknown
         self.store = unknown
-        self._silent_since = unknown.since
 
     @property
     def recorder(self) -> Part:
         """Whether what happens is heard, kept and announced: the condition of all live views."""
         if not self._tail.connected:
             return Part(False, self._tail.status_since, self._tail.reason)
-        status = self.status
+        status, heard_at = self.status, self._tail.recorder_at
         if status is None:
-            return Part(False, self._silent_since, "no recorder is running")
+            return Part(False, heard_at, "no recorder is running")
+        if time.time() - heard_at > QUIET_SECONDS:
+            return Part(False, heard_at, "the recorder says nothing any more")
         return Part(status.live, status.since, status.reason)
 
     @property
@@ -81,8 +85,6 @@ class Health:
     async def run(self) -> None:
         """Looks at broker and store until cancelled."""
         while True:
-            if self._tail.recorder is not None:
-                self._silent_since = time.time()
             self.broker, self.store = await asyncio.gather(
                 _look(self.broker, self._ping_broker),
                 _look(self.store, lambda: self._reading(self._db.ping)),
@@ -110,7 +112,7 @@ def warnings_of(status: RecorderStatus) -> list[str]:
 
 
 async def _look(before: Part, ask: Callable[[], Awaitable[object]]) -> Part:
-    reason = ""
+    reason, asked_at = "", time.time()
     try:
         async with asyncio.timeout(LOOK_TIMEOUT):
             await ask()
@@ -119,4 +121,5 @@ async def _look(before: Part, ask: Callable[[], Awaitable[object]]) -> Part:
     except UmbelError as error:
         reason = str(error)
     same = before.ok == (not reason)
-    return Part(not reason, before.since if same else time.time(), reason)
+    # What does not answer was away already when it was asked.
+    return Part(not reason, before.since if same else asked_at, reason)

@@ -1,14 +1,16 @@
-/* Rows of lists change many times a second and hold nothing that htmx looks after. They come as an
-   event of their own: the newest of each waits for the next frame, and a frame takes as many as it
-   can draw in time. Only cells that came otherwise than before are read, and these are matched node
+/* Rows of lists change many times a second and hold nothing that htmx looks after. The newest of each
+   waits for the next frame, and a frame takes as many as it can draw in time, or all of them where a
+   reader catches up. Only cells that came otherwise than before are read, and these are matched node
    by node. What a reader has done to a row stays: its tick, the focus, a selection of text. */
 (() => {
   const BUDGET = 5; // milliseconds of a frame's 16: drawing what was changed takes as long again
+  const FLASHING = 8; // rows of one frame: where more change at once, nobody looks at each
 
   const waiting = new Map(); // by id, the newest text of each row
   const shown = new WeakMap(); // by row, the text of each of its cells as it last came
   const parsed = document.createElement("template");
   let due = 0;
+  let whole = false;
 
   const isTicking = (node) => node.nodeName === "TIME" && ("ago" in node.dataset || "lasting" in node.dataset);
 
@@ -55,24 +57,43 @@
     fresh.forEach((cell, place) => match(row.cells[places[place] - 1], cell));
   }
 
+  /* Another state than before is worth a glance; style sheets say how. */
+  function flash(rows) {
+    if (rows.length > FLASHING) return;
+    for (const row of rows) {
+      row.toggleAttribute("data-changed", false);
+      requestAnimationFrame(() => row.toggleAttribute("data-changed", true));
+    }
+  }
+
+  const stateOf = (row) => row.querySelector(".state")?.className;
+
   function draw() {
     due = 0;
-    const until = performance.now() + BUDGET;
+    const until = whole ? Infinity : performance.now() + BUDGET;
     const rows = [];
+    const turned = [];
     for (const [id, text] of waiting) {
       waiting.delete(id);
       const row = document.getElementById(id);
       if (!row) continue;
+      const before = stateOf(row);
       show(row, text);
       rows.push(row);
+      if (before !== stateOf(row)) turned.push(row);
       if (performance.now() > until) break;
     }
     if (waiting.size) due = requestAnimationFrame(draw);
+    else whole = false;
+    flash(turned);
     document.dispatchEvent(new CustomEvent("umbel:rows", { detail: rows }));
   }
 
-  document.addEventListener("rows", (event) => {
-    for (const text of event.detail.data.split(/\n(?=<tr )/)) {
+  document.addEventListener("animationend", (event) => event.target.removeAttribute?.("data-changed"));
+
+  document.addEventListener("umbel:came", (event) => {
+    whole ||= event.detail.whole;
+    for (const text of event.detail.rows) {
       const id = /^<tr id="([^"]*)"/.exec(text);
       if (id) waiting.set(id[1], text);
     }

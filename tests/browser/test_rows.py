@@ -13,7 +13,7 @@ AGAIN = """(row) => {
     return fresh.outerHTML;
   };
   const send = (rows) => document.dispatchEvent(
-    new CustomEvent("rows", {detail: {data: rows.join("\\n")}}));
+    new CustomEvent("umbel:came", {detail: {rows, whole: false}}));
   send([came("first").replace(row.id, "task-of-another-page"), came("second")]);
   send([came("third")]);
   requestAnimationFrame(() => requestAnimationFrame(() => send([came("fourth")])));

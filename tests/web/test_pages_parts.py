@@ -22,12 +22,13 @@ from app.feed.changes import Change
 from app.feed.codec import encode_summary
 from app.feed.tail import Tailed
 from app.operations.catalog import Catalog, Entry
+from app.web.pages import channel as channels
 from app.web.pages import formats, live
 from app.web.pages.assets import StaticAssets
+from app.web.pages.channel import FRAMES_KEPT, Channel, encode
 from app.web.pages.digest import Digest, read_digest
 from app.web.pages.forms import answer, offers
 from app.web.pages.json_text import pretty
-from app.web.pages.live import Channel, encode
 from app.web.pages.query import read_query, show_mistake
 from app.web.pages.recall import Recall
 from app.web.pages.render import Templates
@@ -225,18 +226,28 @@ async def test_a_viewer_gets_all_first_and_then_only_what_changed() -> None:
     await channel.show({"a": Markup("2"), "b": Markup("1")})
 
     assert channel.position == 2
-    assert [frame.plain for frame in channel.since(0)] == [encode({"a": "2", "b": "1"})]
-    assert [frame.plain for frame in channel.since(1)] == [encode({"a": "2"})]
+    assert channel.since(0).plain == encode({"a": "2", "b": "1"})
+    assert channel.since(1).plain == encode({"a": "2"})
+
+
+async def test_a_viewer_that_missed_frames_gets_the_newest_of_each_fragment_once() -> None:
+    channel = Channel(_View())
+    for number in range(4):
+        await channel.show({"a": Markup(number), "b": Markup(number // 2), "c": Markup("1" * 50)})
+
+    missed = channel.since(1)
+    assert missed.plain == encode({"a": "3", "b": "1"})
+    assert channel.since(1) is missed, "and that is made once for all who missed the same"
 
 
 async def test_a_viewer_that_fell_far_behind_gets_all() -> None:
     channel = Channel(_View())
-    for number in range(live.FRAMES_KEPT + 3):
+    for number in range(FRAMES_KEPT + 3):
         await channel.show({"a": Markup(number)})
 
-    (frame,) = channel.since(1)
-    assert frame.plain == encode({"a": str(live.FRAMES_KEPT + 2)})
-    assert channel.since(0) == [frame], "and it is encoded once for all who need it"
+    frame = channel.since(1)
+    assert frame.plain == encode({"a": str(FRAMES_KEPT + 2)})
+    assert channel.since(0) is frame, "and it is encoded once for all who need it"
 
 
 class Quiet:
@@ -294,7 +305,7 @@ async def test_many_viewers_of_a_page_cost_one_rendering_and_one_packing_a_tick(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     packings = []
-    monkeypatch.setattr(live, "pack_frame", lambda frame: packings.append(frame) or frame)
+    monkeypatch.setattr(channels, "pack_frame", lambda frame: packings.append(frame) or frame)
     view = _Counting()
     views, screens = live.LiveViews(Quiet(), Quiet()), [Screen() for _ in range(50)]  # type: ignore[arg-type]
     watching = [
@@ -352,11 +363,11 @@ def test_what_cannot_be_read_of_the_feed_is_a_gap() -> None:
 def test_a_view_that_is_read_slowly_misses_a_bounded_number_of_ticks() -> None:
     channel = Channel(_View())
     change = Tailed(1, Change("1-1", "queue", b"{}"))
-    for _ in range(live.MISSED + 5):
+    for _ in range(channels.MISSED + 5):
         channel.tell(Digest([change]))
 
     assert channel.missed[0] is None, "what it missed it reads anew"
-    assert len(channel.missed) <= live.MISSED
+    assert len(channel.missed) <= channels.MISSED
 
 
 async def test_a_page_that_cannot_be_read_is_as_it_was() -> None:
@@ -445,7 +456,7 @@ def test_a_frame_of_fifty_changed_rows_is_small_on_the_wire() -> None:
         rows[f"task-{number}"] = render(
             "tasks/_row.html", task=task, reason=None, columns=USUAL.shown
         )
-    frame = live.Frame(rows)
+    frame = channels.Frame(rows)
 
     assert len(frame.plain) < 64_000
     assert len(frame.packed) < 6_000

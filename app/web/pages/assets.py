@@ -36,6 +36,7 @@ BUNDLES = {
         "css/components/forms.css",
         "css/components/overlays.css",
         "css/components/tabs.css",
+        "css/components/live.css",
     )
 }
 """What every page needs, as one file: it is packed better, and asked for once. Joined here when

@@ -71,6 +71,7 @@ class Shell:
         self._read_at = -SECOND
         self._whole: Whole | None = None
         self._error: StoreUnavailable | None = None
+        self._told: tuple[bool, ...] = ()
         self._fragments: dict[str, Fragments] = {}
 
     @property
@@ -99,11 +100,12 @@ class Shell:
         return self._whole
 
     async def refresh(self) -> None:
-        """Reads and renders anew where that is due; never raises for what is away."""
-        if time.monotonic() - self._read_at < SECOND:
+        """Reads and renders anew where that is due, and at once what is away; never raises for
+        it."""
+        if self._is_fresh():
             return
         async with self._lock:
-            if time.monotonic() - self._read_at < SECOND:
+            if self._is_fresh():
                 return
             try:
                 if reason := self.away():
@@ -112,8 +114,15 @@ class Shell:
                 self._error = None
             except StoreUnavailable as error:
                 self._error = error
-            self._read_at = time.monotonic()
+            self._read_at, self._told = time.monotonic(), self._parts_away()
             self._fragments = {}
+
+    def _is_fresh(self) -> bool:
+        return self._told == self._parts_away() and time.monotonic() - self._read_at < SECOND
+
+    def _parts_away(self) -> tuple[bool, ...]:
+        health = self._umbel.health
+        return tuple(map(is_away, (health.store, health.broker, health.recorder)))
 
     def away(self) -> str:
         """Why the store can't be read, once that is known; "" while it can."""
@@ -139,7 +148,8 @@ class Shell:
         return found
 
     def _rendered(self) -> Fragments:
-        context = {"whole": self._whole, "troubles": self.troubles()}
+        troubles = self.troubles()
+        context = {"whole": self._whole, "troubles": troubles}
         names = ("troubles", "badge-tasks", "badge-workers", "badge-queues")
         return {name: self._render(f"shell/_{name}.html", **context) for name in names}
 

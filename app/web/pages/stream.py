@@ -7,13 +7,14 @@ from fastapi import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.domain.errors import NotFound, UmbelError
+from app.domain.errors import BadInput, FieldError, NotFound, UmbelError
 from app.web.errors import refusal
 from app.web.language import LANGUAGES, speak
 from app.web.packing import GZIP, VARY, pack_frame, takes_gzip
 from app.web.pages import queues, task, tasks, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.ended import choice_of
+from app.web.pages.live import RATES
 from app.web.pages.overview import OverviewView
 from app.web.pages.quality import QualityView
 from app.web.pages.reader import language_of
@@ -40,7 +41,8 @@ class PageStream:
         try:
             tag, page = _spoken(scope["path"].removeprefix(PLACE))
             speak(tag or language_of(request))
-            view = view_of(dashboard, page, _pairs(scope))
+            every, pairs = _paced(_pairs(scope))
+            view = view_of(dashboard, page, pairs)
             streams.check()
             dashboard.views.check(view)
         except UmbelError as error:
@@ -51,7 +53,7 @@ class PageStream:
         if scope.get("head"):
             await send({"type": "http.response.body", "body": b""})
             return
-        follow = partial(dashboard.views.follow, view, packed=packed)
+        follow = partial(dashboard.views.follow, view, packed=packed, every=every)
         plain = scope.get(PLAIN_SEND, send)
         await streams.serve(receive, plain, follow, PACKED_BYE if packed else BYE)
 
@@ -88,6 +90,18 @@ def _spoken(path: str) -> tuple[str | None, str]:
     another one is chosen beside it. An address that names none is in the reader's."""
     tag, _, page = path.partition("/")
     return (tag, page) if tag in LANGUAGES else (None, path)
+
+
+def _paced(pairs: list[tuple[str, str]]) -> tuple[float, list[tuple[str, str]]]:
+    """How many seconds the reader wants between two frames, and the rest. Raises BadInput."""
+    given = [value for name, value in pairs if name == "every"]
+    rest = [pair for pair in pairs if pair[0] != "every"]
+    if not given:
+        return 0.0, rest
+    if given[-1] not in RATES:
+        words = f"{given[-1][:60]!r} is not one of {', '.join(RATES)}"
+        raise BadInput("There is no such rate.", (FieldError(("query", "every"), words),))
+    return RATES[given[-1]], rest
 
 
 def _pairs(scope: Scope) -> list[tuple[str, str]]:
