@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from app.domain.arguments import Argument
 from app.domain.errors import BadInput, BadSearch, FieldError
 from app.domain.search import Search, Term, parse_search, print_words, words_of
-from app.domain.search_keys import MAX_TEXT, TEXT, read_value, runtime_bound
+from app.domain.search_keys import MAX_TEXT, TEXT, ended_bounds, read_value, runtime_bound
 from app.domain.tasks import Task, TaskState
 from app.domain.texts import call_text, fold, has_words, outcome_text
 from app.domain.times import parse_time, print_time
@@ -38,7 +38,7 @@ MAX_VALUES = 50
 """Values of one repeated filter; more is a script that should filter for itself."""
 MAX_WORDS = 12
 """Words of a search; each is a look-up in the text index."""
-PARAMETERS = ("state", "name", "queue", "worker", "since", "until")
+PARAMETERS = ("state", "name", "queue", "worker", "since", "until", "ended")
 """Query parameters that say the same as the keys of a search; `q` has the search itself."""
 
 
@@ -56,9 +56,10 @@ class TaskFilter:
     """Tasks that match any value of each field given, every word of the search text, and nothing
     of what is left out (`no_names`, `no_text` and so on).
 
-    `since` and `until` bound the first moment known of the task, in seconds since the epoch;
-    `least_runtime` (included) and `most_runtime` (not included) how long it ran, in seconds.
-    A name, queue or worker that ends with `*` matches by what it begins with.
+    `since` and `until` bound the first moment known of the task, `ended_since` and `ended_until`
+    when it ended, in seconds since the epoch; `least_runtime` (included) and `most_runtime` (not
+    included) how long it ran, in seconds. A name, queue or worker that ends with `*` matches by
+    what it begins with.
     """
 
     states: tuple[TaskState, ...] = ()
@@ -73,6 +74,8 @@ class TaskFilter:
     arguments: tuple[Argument, ...] = ()
     since: float | None = None
     until: float | None = None
+    ended_since: float | None = None
+    ended_until: float | None = None
     least_runtime: float | None = None
     most_runtime: float | None = None
 
@@ -116,12 +119,27 @@ class TaskFilter:
             and _any_match(self.workers, task.worker)
             and (self.since is None or task.seen_at >= self.since)
             and (self.until is None or task.seen_at < self.until)
+            and self._ended_then(task)
             and self._took_as_long(task.runtime)
             and not (self.no_names and _any_match(self.no_names, task.name))
             and not (self.no_queues and _any_match(self.no_queues, task.queue))
             and not (self.no_workers and _any_match(self.no_workers, task.worker))
             and (not (self.text or self.no_text or self.arguments) or self._says(task))
         )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it asks when tasks ended."""
+        return self.ended_since is not None or self.ended_until is not None
+
+    def _ended_then(self, task: Task) -> bool:
+        if not self.ended:
+            return True
+        if not task.state.ended or task.finished_at is None:
+            return False
+        if self.ended_since is not None and task.finished_at < self.ended_since:
+            return False
+        return self.ended_until is None or task.finished_at < self.ended_until
 
     def _took_as_long(self, runtime: float | None) -> bool:
         if self.least_runtime is None and self.most_runtime is None:
@@ -151,6 +169,11 @@ class TaskFilter:
         ]
         for one in self.arguments:
             terms.append(Term("args." + ".".join(one.path), one.values, one.negated))
+        if self.ended:
+            first, last = (
+                "" if at is None else print_time(at) for at in (self.ended_since, self.ended_until)
+            )
+            terms.append(Term("ended", (f"{first}..{last}" if last else first,)))
         if self.least_runtime is not None:
             terms.append(Term("runtime", (f">={self.least_runtime!r}s",)))
         if self.most_runtime is not None:
@@ -162,6 +185,7 @@ def filter_of(search: Search, now: float) -> TaskFilter:
     """What a search asks for at that moment: its ages are counted back from it."""
     since = [parse_time(value, now) for value in search.values("since")]
     until = [parse_time(value, now) for value in search.values("until")]
+    ended = [ended_bounds(value, now) for value in search.values("ended")]
     least, most = _runtimes(search.values("runtime"))
     return TaskFilter(
         states=_states(search),
@@ -180,6 +204,8 @@ def filter_of(search: Search, now: float) -> TaskFilter:
         ),
         since=max(since, default=None),
         until=min(until, default=None),
+        ended_since=max((first for first, _ in ended if first is not None), default=None),
+        ended_until=min((last for _, last in ended if last is not None), default=None),
         least_runtime=least,
         most_runtime=most,
     )

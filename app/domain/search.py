@@ -41,7 +41,8 @@ NOTHING_LEFT = "This leaves out every state that is asked for, so nothing could 
 class Term:
     """What is asked of one key: any of these values, or none of them where it is negated.
 
-    Of TEXT, which has no key, all words are asked for; of `since`, `until`, `runtime` all bounds.
+    Of TEXT, which has no key, all words are asked for; of `since`, `until`, `ended` and `runtime`
+    all bounds.
     """
 
     key: str

@@ -12,13 +12,17 @@ MAX_TEXT = 500
 """Characters of one filter value or of the search text; names and ids are shorter."""
 TEXT = ""
 """The key of words that have none."""
-WHOLE_KEYS = frozenset({"since", "until", "runtime"})
+WHOLE_KEYS = frozenset({"since", "until", "ended", "runtime"})
 """Keys whose values are bounds: all of them hold."""
 
 UNKNOWN = "There is no key {key!r}: there are {keys}. To look for it as it is, put it in quotes."
 MEANT = "There is no key {key!r}; did you mean {meant!r}?"
 NO_STATE = "{value!r} is not one of {allowed}"
 NO_TIME = "{value!r} is not a time such as 2026-11-22T18:00:00Z, or an age such as 15m, 2h, 7d"
+NO_ENDED = (
+    "{value!r} is not a time or an age such as 15m from which on it ended; or two with .. between,"
+    " from the first on and before the second"
+)
 NO_RUNTIME = "{value!r} is not a bound such as >5s, <=300ms, <2m or 5s..1m"
 NO_PATH = "Say which argument: args.user_id:123 by its name, args.0:123 by its place"
 NO_SUCH_PATH = "{key} has no parts; write {key}:{example}"
@@ -75,6 +79,11 @@ KEYS = {
         Key("runtime", ">5s", "That ran so long: >5s, <300ms, 1m..5m"),
         Key("since", "2h", "First known at or after a time, or within an age"),
         Key("until", "15m", "First known before a time, or longer ago than an age"),
+        Key(
+            "ended",
+            "1h",
+            "Ended at or after a time or within an age; A..B: from A on, before B",
+        ),
         Key(TEXT, '"no route"', "These words in its id, name, arguments, result or error"),
     )
 }
@@ -90,6 +99,7 @@ _ALIASES = {
     "ran": "runtime",
     "after": "since",
     "before": "until",
+    "finished": "ended",
     "host": "worker",
     "hostname": "worker",
 }
@@ -152,6 +162,24 @@ def read_moment(value: str) -> tuple[str, ...]:
     return (value.strip(),)
 
 
+def read_ended(value: str) -> tuple[str, ...]:
+    """One or two times or ages as they were said: `2h`, `A..B`, `..B`. Raises ValueError with what
+    is Said."""
+    first, _, last = (part.strip() for part in value.partition(".."))
+    try:
+        for part in (first, last) if first and last else (first or last,):
+            parse_time(part, _EPOCH)
+    except (ValueError, OverflowError):
+        raise ValueError(Said(NO_ENDED.format(value=value))) from None
+    return (f"{first}..{last}" if last else first,)
+
+
+def ended_bounds(value: str, now: float) -> tuple[float | None, float | None]:
+    """The first moment of such a time and the first after it, in seconds since the epoch."""
+    first, _, last = value.partition("..")
+    return parse_time(first, now) if first else None, parse_time(last, now) if last else None
+
+
 def read_runtime(value: str) -> tuple[str, ...]:
     """One or two bounds, each a sign and a duration. Raises ValueError with what is Said."""
     text = value.strip()
@@ -174,6 +202,8 @@ def runtime_bound(value: str) -> tuple[str, float]:
 
 
 def _instead(name: str, value: str) -> str:
+    if name == "ended":
+        return f"ended:..{value}"
     if name != "runtime":
         return f"{'until' if name == 'since' else 'since'}:{value}"
     bound = _BOUND.fullmatch(value.strip())
@@ -184,5 +214,6 @@ _READERS: dict[str, Callable[[str], tuple[str, ...]]] = {
     "state": read_state,
     "since": read_moment,
     "until": read_moment,
+    "ended": read_ended,
     "runtime": read_runtime,
 }

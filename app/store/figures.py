@@ -110,6 +110,22 @@ def total(db: Database, since: float, until: float, step: int = MINUTES.step) ->
     return found
 
 
+def counts(
+    db: Database, since: float, until: float, step: int, of: tuple[Kind, str | None] | None = None
+) -> dict[TaskState, int]:
+    """How many ended in each state in the same time; `of` one name, queue or worker alone, where
+    None is what has none that is known."""
+    found: dict[TaskState, int] = {}
+    with db.reading() as connection:
+        kind, label = (ALL, None) if of is None else (int(of[0]), _number(connection, *of))
+        if of is not None and label is None:
+            return {}
+        for row in _rows(connection, _cover(*_aligned(since, until, step), step), kind, label):
+            state = STATES[row.state]
+            found[state] = found.get(state, 0) + row.sums.count
+    return {state: count for state, count in found.items() if count > 0}
+
+
 def by_label(
     db: Database, kind: Kind, since: float, until: float, step: int = MINUTES.step
 ) -> dict[str | None, Ended]:
@@ -183,7 +199,9 @@ def _rows(
             yield rollup_rows.Row(minute, number, state, sums)
 
 
-def _number(connection: Connection, kind: Kind, label: str) -> int | None:
+def _number(connection: Connection, kind: Kind, label: str | None) -> int | None:
+    if label is None:
+        return UNKNOWN
     if label == OTHER_LABELS:
         return OTHERS
     wanted = (labels.c.kind == int(kind), labels.c.value == label)

@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from app.domain.arguments import Argument
 from app.domain.filters import Sort, TaskFilter
-from app.domain.tasks import SEQ_SHIFT
+from app.domain.tasks import ENDED, SEQ_SHIFT
 from app.store import search
 from app.store.bulk import is_postgres
 from app.store.cursors import Place
@@ -47,6 +47,9 @@ WORDS = 4
 PROBED = 1_000
 """Entries that are read of each way to learn how far they reach, and of one to learn what reading
 it takes: ten pages of its index."""
+
+SKEW = 60.0
+"""Seconds that a task may have ended before it was first heard of, clocks being what they are."""
 
 LAST = 2**62
 """Beyond every place."""
@@ -205,8 +208,9 @@ class Narrowed:
     """A filter as conditions on rows, and the ways to reach them.
 
     `empty`: none can match. `labelled`, `ran` and `texts` are what is asked of labels, of the
-    runtime and of texts alone, `codes` the states, none for any. `arguments` are compared by
-    `app.store.arguments` with what all conditions let through; where there are any, so are texts.
+    runtime and of what only the rows tell, texts mostly, `codes` the states, none for any.
+    `arguments` are compared by `app.store.arguments` with what all conditions let through; where
+    there are any, so are texts.
     """
 
     bounds: Bounds
@@ -252,7 +256,8 @@ def narrow(connection: Connection, wanted: TaskFilter, sort: Sort) -> Narrowed:
     left_out = _left_out(connection, wanted)
     found.labelled = (*each.values(), *left_out)
     found.ran = _ran(wanted)
-    found.texts, found.arguments = _texts(connection, wanted), wanted.arguments
+    found.texts = (*_ended(wanted), *_texts(connection, wanted))
+    found.arguments = wanted.arguments
     beside = (*found.ran, *found.texts)
     for kind, numbers in reached.items():
         if len(numbers) <= BRANCHES:
@@ -301,6 +306,19 @@ def _ran(wanted: TaskFilter) -> tuple[Condition, ...]:
     return tuple(found)
 
 
+def _ended(wanted: TaskFilter) -> list[Condition]:
+    """When it ended, which only its row tells."""
+    if not wanted.ended:
+        return []
+    at = tasks.c.finished_at
+    found = [compared(tasks.c.state, [STATE_CODES[state] for state in ENDED])]
+    if wanted.ended_since is not None:
+        found.append(at >= wanted.ended_since)
+    if wanted.ended_until is not None:
+        found.append(at < wanted.ended_until)
+    return found
+
+
 def _left_out(connection: Connection, wanted: TaskFilter) -> list[Condition]:
     """What is asked of labels that must not be: a task without one passes."""
     found: list[Condition] = []
@@ -321,6 +339,8 @@ def _left_out(connection: Connection, wanted: TaskFilter) -> list[Condition]:
 def _bounds(wanted: TaskFilter, sort: Sort) -> Bounds:
     first = 0 if wanted.since is None else place_of(wanted.since)
     end = LAST if wanted.until is None else place_of(wanted.until)
+    if wanted.ended_until is not None:
+        end = min(end, place_of(wanted.ended_until + SKEW))
     descending = sort in (Sort.NEWEST, Sort.LONGEST)
     by_runtime = sort in (Sort.LONGEST, Sort.SHORTEST)
     least, most = wanted.least_runtime, wanted.most_runtime

@@ -26,10 +26,13 @@ Labelled = Mapping[str | None, Ended]
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """What ended in the last RECENT seconds by name, and in the last hour by worker."""
+    """What ended in the last RECENT seconds by name, and in the last hour by worker: from `since`
+    and from `hour` on, which are whole minutes, in seconds since the epoch."""
 
     names: Labelled
     workers: Labelled
+    since: float
+    hour: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,10 @@ class Comparison:
 
 def read_lately(db: Database, now: float) -> Lately:
     """The last minutes by name, the last hour by worker. Raises StoreUnavailable."""
-    by_name = figures.by_label(db, Kind.NAME, now - RECENT + MINUTES.step, now)
-    return Lately(by_name, figures.by_label(db, Kind.WORKER, now - HOUR, now, TENS.step))
+    since = (now - RECENT + MINUTES.step) // MINUTES.step * MINUTES.step
+    hour = (now - HOUR) // TENS.step * TENS.step
+    by_name = figures.by_label(db, Kind.NAME, since, now)
+    return Lately(by_name, figures.by_label(db, Kind.WORKER, hour, now, TENS.step), since, hour)
 
 
 def read_usually(db: Database, now: float) -> Usually:

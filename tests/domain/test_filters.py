@@ -160,3 +160,35 @@ TASK = Task(
 )
 def test_a_filter_takes_a_task_or_not(query: str, taken: bool) -> None:
     assert asked(query).matches(TASK) is taken
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        ("2h", True),
+        ("59m", False),
+        ("2h..59m", True),
+        ("2h..1h", False),
+        ("..59m", True),
+        ("2026-11-22T15:00:00Z..2026-11-22T16:00:00Z", True),
+        ("1795361400..", True),
+    ],
+)
+def test_when_a_task_ended_is_asked_from_a_moment_on_and_before_another(
+    value: str, taken: bool
+) -> None:
+    an_hour_ago = Task(id="x", state=TaskState.SUCCESS, finished_at=NOW - 3_600)
+    wanted = asked(f"ended={value}")
+
+    assert wanted == asked(f"q=ended:{value}")
+    assert wanted.matches(an_hour_ago) is taken
+    assert not wanted.matches(Task(id="x", state=TaskState.RETRY, finished_at=NOW - 3_600))
+    assert not wanted.matches(Task(id="x", state=TaskState.SUCCESS))
+    assert asked(wanted.query_string()) == wanted
+
+
+@pytest.mark.parametrize("value", ["yesterday", "..", "2h..never"])
+def test_when_a_task_ended_is_two_times_at_most(value: str) -> None:
+    with pytest.raises(BadInput, match="not understood") as refused:
+        asked(f"ended={value}")
+    assert "from which on it ended" in refused.value.errors[0].msg

@@ -32,6 +32,8 @@ def sample(number: int, **changes: object) -> Task:
         sent_at=at,
         runtime=chance.choice((None, chance.random(), 0.5)),
     )
+    if task.state.ended and chance.random() < 0.9:
+        task.finished_at = at + chance.random() / 2
     for field, value in changes.items():
         setattr(task, field, value)
     return task

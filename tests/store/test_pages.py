@@ -55,6 +55,8 @@ filters = st.builds(
         ),
         max_size=1,
     ).map(tuple),
+    ended_since=st.none() | st.floats(NOON, NOON + 0.6),
+    ended_until=st.none() | st.floats(NOON, NOON + 0.6),
     least_runtime=st.none() | st.sampled_from((0.0, 0.5, 0.9)),
     most_runtime=st.none() | st.sampled_from((0.0, 0.5, 0.50001, 0.6)),
 )  # fmt: skip

@@ -1,14 +1,17 @@
 """How many tasks match: exactly where few do, else about, and then it says so."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from app.domain.filters import TaskFilter
-from app.domain.tasks import TaskState
+from app.domain.tasks import TaskState, seq_of
 from app.store import totals
 from app.store.database import Database
+from app.store.rollups import Tally, TallyKey, minute_of
 from app.store.totals import Total, total
 from app.store.writer import Batch, commit
 from tests.store.samples import NAMES, NOON, sample
@@ -30,7 +33,7 @@ def test_few_tasks_are_counted_as_the_filter_matches_them(
     matching = sum(map(wanted.matches, STORED))
     found = total(full, wanted)
     # Words that the index can't look up are compared with the newest tasks only.
-    assert found.count == matching if found.exact else wanted.words
+    assert found.count == matching if found.exact else wanted.words or wanted.ended
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,32 @@ def test_an_estimate_is_never_less_than_what_was_seen() -> None:
     assert Total(0, False).at_least(50) == Total(50, False)
     assert Total(1_200, False).at_least(50) == Total(1_200, False)
     assert Total(49, True).at_least(50) == Total(49, True)
+
+
+ENDS = (("a", "SUCCESS"), ("a", "SUCCESS"), ("a", "LOST"), ("b", "FAILURE"), (None, "SUCCESS"))
+
+
+def test_what_ended_in_whole_minutes_is_counted_exactly_however_much_it_is(
+    fresh: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(totals, "COMPARED", 1)
+    db, minute = fresh(), minute_of(time.time()) - 600
+    ended = TaskFilter(ended_since=float(minute))
+    many, tallies = [], {}
+    for number, (name, state) in enumerate(ENDS):
+        at = minute + 60 * number + 1.0
+        task = sample(number, seq=seq_of(at), name=name, state=TaskState(state), finished_at=at)
+        many.append(task)
+        tallies[TallyKey(minute_of(at), name, task.state)] = tally = Tally()
+        tally.add()
+    commit(db, Batch(tasks=[task.copy() for task in many], tallies=tallies))
+    for wanted in (
+        ended,
+        replace(ended, ended_until=minute + 120.0),
+        replace(ended, ended_since=minute + 60.0, states=(TaskState.SUCCESS, TaskState.FAILURE)),
+        replace(ended, names=("a",)),
+        replace(ended, no_names=("*",)),
+    ):
+        assert total(db, wanted) == Total(sum(map(wanted.matches, many)), True)
+    assert not total(db, replace(ended, ended_since=minute + 0.5)).exact
+    assert not total(db, replace(ended, names=("a",), queues=("celery",))).exact

@@ -24,6 +24,8 @@ from tests.support import RedisServer, eventually
 from tests.web.conftest import Site
 
 NOW = time.time()
+NOON = 1_795_348_800.0
+"""2026-11-22T12:00:00Z, since when what ended is told."""
 
 
 def ended(succeeded: int = 0, failed: int = 0, lost: int = 0, wait: float | None = None) -> Ended:
@@ -75,26 +77,31 @@ def test_failing_is_more_than_chance_and_habit(
 
 def test_failing_tasks_are_told_with_what_is_usual() -> None:
     lately = {"shop.pay": ended(18, 6), "shop.mail": ended(100, 1), None: ended(5)}
-    found = list(of_failures(lately, {"shop.pay": ended(995, 5), "shop.mail": ended(99, 1)}))
+    found = list(of_failures(lately, {"shop.pay": ended(995, 5), "shop.mail": ended(99, 1)}, NOON))
     assert words(found) == [
         "pay fails: 6 of 24 in the last 15 minutes, 25 %",
         "1 task failed in the last 15 minutes",
     ]
     assert found[0].detail == "usually 0.5 %"
-    assert found[0].address == "/ui/tasks?state=FAILURE,REJECTED&name=shop.pay&since=15m"
+    assert (
+        found[0].address
+        == "/ui/tasks?state=FAILURE,REJECTED&name=shop.pay&ended=2026-11-22T12:00:00Z"
+    )
     assert [each.grade for each in found] == [Grade.BAD, Grade.NOTE]
 
 
 def test_many_failing_tasks_are_told_in_three_sentences() -> None:
     lately = {f"t{number}": ended(0, 10 + number) for number in range(9)}
-    found = words(list(of_failures(lately, {})))
+    found = words(list(of_failures(lately, {}, NOON)))
     assert [each.split(" ")[0] for each in found] == ["t8", "t7", "7"]
 
 
 def test_a_lost_worker_is_told_with_what_went_with_it() -> None:
     gone = Worker(name="w1@a", state=WorkerState.LOST, since=NOW - 60, heard_at=NOW - 70)
     old = Worker(name="w0@a", state=WorkerState.LOST, since=NOW - 90_000, heard_at=NOW - 90_000)
-    found = list(of_workers([old, gone], {"w1@a": ended(lost=2), "w2@a": ended(3, lost=1)}, NOW))
+    found = list(
+        of_workers([old, gone], {"w1@a": ended(lost=2), "w2@a": ended(3, lost=1)}, NOW, NOON)
+    )
     assert words(found) == [
         "Worker w1@a is lost, and 2 tasks with it in the last hour",
         "1 task was lost in the last hour",
@@ -102,7 +109,7 @@ def test_a_lost_worker_is_told_with_what_went_with_it() -> None:
     assert found[0].moment == NOW - 70
     assert [each.address for each in found] == [
         "/ui/workers/w1@a",
-        "/ui/tasks?state=LOST&since=1h",
+        "/ui/tasks?state=LOST&ended=2026-11-22T12:00:00Z",
     ]
 
 
@@ -111,7 +118,7 @@ def test_many_lost_workers_are_told_together() -> None:
         Worker(name=f"w{number}", state=WorkerState.LOST, since=NOW, heard_at=NOW)
         for number in range(9)
     ]
-    found = list(of_workers(gone, {f"w{number}": ended(lost=1) for number in range(9)}, NOW))
+    found = list(of_workers(gone, {f"w{number}": ended(lost=1) for number in range(9)}, NOW, NOON))
     assert len(found) == 3
     assert words(found)[-1] == "7 more workers are lost, and 7 tasks with them in the last hour"
 
@@ -157,7 +164,7 @@ def test_what_dead_workers_hold_is_told_with_when_it_comes_back() -> None:
 
 def test_hostile_names_stay_text() -> None:
     hostile = '<img src=x onerror="a(1)">'
-    found = list(of_failures({hostile: ended(0, 9)}, {}))
+    found = list(of_failures({hostile: ended(0, 9)}, {}, NOON))
     page = {"attention": {"concerns": found, "pressing": 1, "calm": ""}}
     text = Templates(StaticAssets())("overview/_attention.html", page=page)
     assert "<img" not in text

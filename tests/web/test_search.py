@@ -116,7 +116,7 @@ def test_keys_states_and_known_names_are_suggested(client: httpx.Client) -> None
     assert "state:failure" in offered(client, "fail")[1]
     assert "name:worker.tasks.add" in offered(client, "add")[1]
     assert offered(client, "x ")[1] == [
-        "state:", "name:", "queue:", "worker:", "args.", "runtime:", "since:", "until:",
+        "state:", "name:", "queue:", "worker:", "args.", "runtime:", "since:", "until:", "ended:",
     ]  # fmt: skip
 
 

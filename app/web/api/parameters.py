@@ -20,6 +20,12 @@ FILTER_PARAMETERS = [
     ),
     query("since", "First known at or after: RFC 3339, or an age such as `2h`", TEXT),
     query("until", "First known before: RFC 3339, or an age such as `15m`", TEXT),
+    query(
+        "ended",
+        "Ended at or after: RFC 3339, or an age such as `2h`; `A..B` is from A on and before B",
+        TEXT,
+        repeatable=True,
+    ),
 ]
 """The filters of `GET /tasks` and `GET /events`, parsed by `app.domain.filters`."""
 SORT = query("sort", "The order; newest first where none is given", {"enum": list(Sort)})

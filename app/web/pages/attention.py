@@ -4,11 +4,21 @@ that proves it. What nobody can tell is said to be unknown, and since when."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
+from app.domain.tasks import RUNNING, TaskState
 from app.web.compared import Lately, Usually
 from app.web.health import Health, Part
 from app.web.language import gettext as _
 from app.web.language import ngettext, text
-from app.web.pages.concerns import Concern, Grade, of_failures, of_queues, of_workers
+from app.web.pages.concerns import (
+    Concern,
+    Grade,
+    address_of,
+    of_failures,
+    of_queues,
+    of_workers,
+)
 from app.web.pages.formats import amount, capital
 from app.web.pages.shell import Whole, is_away
 from app.web.quality import Known
@@ -20,7 +30,7 @@ class Attention:
     """All of it, the worst first. `calm` says how things are where nothing needs anybody."""
 
     concerns: tuple[Concern, ...]
-    calm: str
+    calm: Markup
 
     @property
     def pressing(self) -> int:
@@ -39,11 +49,11 @@ def attention_of(
     lately, usually = compared
     away = away_of(health)
     found = [*_of_away(away), *_of_windows(known)]
-    found += of_workers(whole.lost, lately.workers, now)
+    found += of_workers(whole.lost, lately.workers, now, lately.hour)
     if away is None:  # else nobody knows how they are now, which is said already
         found += _of_fleet(whole)
         found += of_queues(whole.queues, usually.queues, now)
-    found += of_failures(lately.names, usually.names)
+    found += of_failures(lately.names, usually.names, lately.since)
     found += [
         Concern("PENDING", _("Note"), capital(sentence(each)), "/ui/data-quality", grade=Grade.NOTE)
         for each in health.warnings
@@ -89,8 +99,21 @@ def _of_fleet(whole: Whole) -> Iterator[Concern]:
         yield Concern("REJECTED", _("No worker"), words, "/ui/workers")
 
 
-def _calm(whole: Whole) -> str:
-    values = {"online": amount(whole.online), "running": amount(whole.running)}
+def _linked(number: int, address: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(address, amount(number))
+
+
+def _calm(whole: Whole) -> Markup:
+    """How things are, each number with the list that proves it."""
+    return Markup(_said_calmly(whole))  # noqa: S704 - our words around links of ours
+
+
+def _said_calmly(whole: Whole) -> str:
+    running = address_of(state=",".join(state.value for state in TaskState if state in RUNNING))
+    values = {
+        "online": _linked(whole.online, "/ui/workers"),
+        "running": _linked(whole.running, running),
+    }
     if not whole.waiting:
         return ngettext(
             "%(online)s worker is online, %(running)s running, nothing waits.",
@@ -102,6 +125,6 @@ def _calm(whole: Whole) -> str:
         "%(online)s worker is online, %(running)s running, %(waiting)s waiting.",
         "%(online)s workers are online, %(running)s running, %(waiting)s waiting.",
         whole.online,
-        waiting=amount(whole.waiting),
+        waiting=_linked(whole.waiting, "/ui/queues"),
         **values,
     )

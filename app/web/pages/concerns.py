@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from math import sqrt
 from typing import TypeVar
@@ -62,9 +63,11 @@ class Concern:
     grade: Grade = Grade.BAD
 
 
-def of_workers(workers: Sequence[Worker], lately: Labelled, now: float) -> Iterator[Concern]:
-    """Workers that were lost, what went with them, and what was lost otherwise in the last hour.
-    `workers` are the lost ones."""
+def of_workers(
+    workers: Sequence[Worker], lately: Labelled, now: float, since: float
+) -> Iterator[Concern]:
+    """Workers that were lost, what went with them, and what was lost otherwise in the last hour,
+    which is `lately`, from `since` on. `workers` are the lost ones."""
     counts = {name: ended.counts.get(TaskState.LOST, 0) for name, ended in lately.items()}
     gone = [worker for worker in workers if now - worker.since < LOST_WORTH]
     gone.sort(key=lambda worker: (-counts.get(worker.name, 0), worker.name))
@@ -84,7 +87,7 @@ def of_workers(workers: Sequence[Worker], lately: Labelled, now: float) -> Itera
             rest,
             count=amount(rest),
         )
-        address = address_of(state="LOST", since="1h")
+        address = address_of(state="LOST", ended=ended_in(since))
         yield Concern("LOST", _("Lost"), words, address, detail=_("the list says why"))
 
 
@@ -116,15 +119,15 @@ def of_queues(queues: Iterable[Queue], usually: Labelled, now: float) -> Iterato
         yield Concern("PENDING", _("Unknown"), words, QUEUES, at, detail, Grade.UNKNOWN)
 
 
-def of_failures(lately: Labelled, usually: Labelled) -> Iterator[Concern]:
+def of_failures(lately: Labelled, usually: Labelled, since: float) -> Iterator[Concern]:
     """Tasks that fail more than they usually do, those with the most failures first; and how many
-    failed as usual."""
+    failed as usual. `lately` is what ended from `since` on."""
     failing = sorted(
         ((name, ended) for name, ended in lately.items() if is_unusual(ended, usually.get(name))),
         key=lambda each: (-failed_of(each[1]), each[0] or ""),
     )
-    sentences = [_failing(name, ended, usually.get(name)) for name, ended in failing]
-    address = address_of(state="FAILURE,REJECTED", since="15m")
+    sentences = [_failing(name, ended, usually.get(name), since) for name, ended in failing]
+    address = address_of(state="FAILURE,REJECTED", ended=ended_in(since))
     yield from _bounded(sentences, text("%(count)s more tasks fail more than usual"), address)
     rest = sum(map(failed_of, lately.values())) - sum(failed_of(ended) for _, ended in failing)
     if rest > 0:
@@ -167,10 +170,19 @@ def is_aged(queue: Queue, usual: float | None, now: float) -> bool:
 
 def address_of(**pairs: str) -> str:
     """The list of the tasks that are told of."""
-    return "/ui/tasks?" + urlencode(pairs, safe=",")
+    return "/ui/tasks?" + urlencode(pairs, safe=",:")
 
 
-def _failing(name: str | None, ended: Ended, before: Ended | None) -> Concern:
+def ended_in(since: float, until: float | None = None) -> str:
+    """A time in which tasks ended, as an address has it: in whole seconds, as figures do."""
+    first, last = (
+        "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for at in (since, until)
+    )
+    return f"{first}..{last}" if last else first
+
+
+def _failing(name: str | None, ended: Ended, before: Ended | None, since: float) -> Concern:
     failed = failed_of(ended)
     values = {
         "failed": amount(failed),
@@ -190,7 +202,7 @@ def _failing(name: str | None, ended: Ended, before: Ended | None) -> Concern:
             **values,
         )
     named = {} if name is None else {"name": name}
-    address = address_of(state="FAILURE,REJECTED", **named, since="15m")
+    address = address_of(state="FAILURE,REJECTED", **named, ended=ended_in(since))
     usual = _("too few ended before to say what is usual")
     if before is not None and before.count >= ENOUGH:
         usual = _("usually %(share)s", share=share(failed_of(before), before.count))

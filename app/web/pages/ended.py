@@ -1,7 +1,8 @@
 """What ended, on the first page: charts of the time that somebody chose, and who it was."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import floor
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -13,8 +14,8 @@ from app.web.health import Health
 from app.web.language import gettext as _
 from app.web.language import marked, text
 from app.web.pages.attention import away_of
-from app.web.pages.chart import LINES, OUTCOMES, QUANTILES, Chart, count_of, draw
-from app.web.pages.concerns import address_of
+from app.web.pages.chart import LINES, OUTCOMES, QUANTILES, Chart, Step, count_of, draw
+from app.web.pages.concerns import address_of, ended_in
 from app.web.pages.formats import duration, share
 from app.web.pages.render import queue_path, worker_path
 
@@ -31,6 +32,12 @@ WORDS = {
     "lost": marked("lost"),
 }
 """What legends call the outcomes."""
+
+
+Pairs = Mapping[str, str]
+"""Parameters of an address that pick the tasks of one label."""
+NOTHING: Pairs = {}
+MICROS = 1_000_000
 
 
 def _of(seconds: float | None) -> float:
@@ -71,10 +78,21 @@ class Choice(NamedTuple):
             del pairs["sort"]
         return "/?" + urlencode(pairs)
 
-    def tasks(self, label: str | None = None, **pairs: str) -> str:
-        """The list of the tasks that a figure of this time counts."""
-        named = {} if label is None else {self.by: label}
-        return address_of(**named, **pairs, since=self.range.key)
+
+class Proof(NamedTuple):
+    """The lists that prove the figures of a time: of what ended from `since` on."""
+
+    since: int
+
+    def tasks(self, of: Pairs = NOTHING, **more: str) -> str:
+        """The list of the tasks that a figure counts."""
+        return address_of(**{**of, **more}, ended=ended_in(self.since))
+
+    def slow(self, seconds: float, of: Pairs = NOTHING) -> str:
+        """The list of those that ran at least so long, which is what a percentile tells of."""
+        least = f"{floor(seconds * MICROS) / MICROS:.6f}".rstrip("0").rstrip(".")
+        term = f"runtime:>={least}s"
+        return self.tasks(of, q=f"{of['q']} {term}" if "q" in of else term)
 
 
 class Key(NamedTuple):
@@ -104,9 +122,9 @@ class Titled(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Row:
     """One name, queue or worker: what ended, and how long it ran and waited at p95. `address` is
-    its own page or list; None: it has none."""
+    its own page or list; None: it has none. `of` picks its tasks; None: nothing can."""
 
-    label: str | None
+    of: Pairs | None
     word: str
     address: str | None
     ended: Ended
@@ -119,11 +137,21 @@ class EndedPart:
     """All that this part of the page shows. `more` labels have no row."""
 
     choice: Choice
+    proof: Proof
     chart: Chart
     titles: dict[str, Titled]
     total: Row
     rows: tuple[Row, ...]
     more: int
+
+    def bar(self, step: Step) -> str:
+        """The list of the tasks that ended in a step."""
+        return list_of(self.choice, step)
+
+
+def list_of(choice: Choice, step: Step, **pairs: str) -> str:
+    """The list of the tasks that ended in a step."""
+    return address_of(**pairs, ended=ended_in(step.at, step.at + choice.range.step))
 
 
 def choice_of(pairs: Iterable[tuple[str, str]]) -> Choice:
@@ -143,12 +171,15 @@ def part_of(charted: Charted, choice: Choice, health: Health) -> EndedPart:
     order = ORDERS[choice.sort]
     labels = sorted(found.labels, key=lambda each: -order(each[1]))
     total = found.total
+    chart = chart_of(charted, health)
+    proof = Proof(chart.span.first)
     return EndedPart(
         choice=choice,
-        chart=chart_of(charted, health),
-        titles=_titles(total, choice),
-        total=_row(None, _("All"), None, total),
-        rows=tuple(_labelled(choice, label, ended) for label, ended in labels[:LONGEST_TABLE]),
+        proof=proof,
+        chart=chart,
+        titles=_titles(total, choice, proof),
+        total=_row(NOTHING, _("All"), None, total),
+        rows=tuple(_labelled(choice, proof, *each) for each in labels[:LONGEST_TABLE]),
         more=max(0, len(labels) - LONGEST_TABLE),
     )
 
@@ -160,11 +191,11 @@ def chart_of(charted: Charted, health: Health) -> Chart:
     return draw(charted, heard_since, None if away is None else away.since)
 
 
-def _titles(total: Ended, choice: Choice) -> dict[str, Titled]:
+def _titles(total: Ended, choice: Choice, proof: Proof) -> dict[str, Titled]:
     failed = ",".join(state.value for state in FAILED)
     outcomes = []
     for cell, (word, states) in enumerate(OUTCOMES, 1):
-        address = choice.tasks(state=",".join(states))
+        address = proof.tasks(state=",".join(states))
         outcomes.append(
             Key(
                 f"state-{KEYS[word]}",
@@ -179,17 +210,23 @@ def _titles(total: Ended, choice: Choice) -> dict[str, Titled]:
         "state-FAILURE",
         text(WORDS["failed"]),
         share(total.failed, total.count),
-        choice.tasks(state=failed),
+        proof.tasks(state=failed),
         cell,
     )
     times = []
-    for sketch, sort in ((total.wait, {}), (total.run, {"sort": "-runtime"})):
+    for sketch, slow in ((total.wait, None), (total.run, proof.slow)):
         cells = range(cell + 1, cell + 1 + len(LINES))
         cell += len(LINES)
         quantiles = sketch.quantiles(*QUANTILES)
         times.append(
             tuple(
-                Key(f"line {word}", word, duration(seconds), choice.tasks(**sort), each)
+                Key(
+                    f"line {word}",
+                    word,
+                    duration(seconds),
+                    proof.tasks() if slow is None or seconds is None else slow(seconds),
+                    each,
+                )
                 for word, seconds, each in zip(LINES, quantiles, cells, strict=True)
             )
         )
@@ -204,19 +241,18 @@ def _titles(total: Ended, choice: Choice) -> dict[str, Titled]:
     }
 
 
-def _labelled(choice: Choice, label: str | None, ended: Ended) -> Row:
+def _labelled(choice: Choice, proof: Proof, label: str | None, ended: Ended) -> Row:
     if label is None:
-        return _row(None, _("not known"), None, ended)
+        return _row({"q": f"-{choice.by}:*"}, _("not known"), None, ended)
     if label == OTHER_LABELS:
         return _row(None, _("others"), None, ended)
+    of = {choice.by: label}
     kind = BY[choice.by]
     if kind is Kind.NAME:
-        return _row(label, label, choice.tasks(label), ended)
-    return _row(
-        label, label, queue_path(label) if kind is Kind.QUEUE else worker_path(label), ended
-    )
+        return _row(of, label, proof.tasks(of), ended)
+    return _row(of, label, queue_path(label) if kind is Kind.QUEUE else worker_path(label), ended)
 
 
-def _row(label: str | None, word: str, address: str | None, ended: Ended) -> Row:
+def _row(of: Pairs | None, word: str, address: str | None, ended: Ended) -> Row:
     [run], [wait] = ended.run.quantiles(0.95), ended.wait.quantiles(0.95)
-    return Row(label, word, address, ended, run, wait)
+    return Row(of, word, address, ended, run, wait)

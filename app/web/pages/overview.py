@@ -93,8 +93,10 @@ class OverviewView:
         "depths",
     )
 
-    def __init__(self, dashboard: Dashboard, choice: Choice) -> None:
+    def __init__(self, dashboard: Dashboard, choice: Choice, *, plain: bool = False) -> None:
+        """`plain`: with what only a page without scripts needs."""
         self._dashboard = dashboard
+        self._plain = plain
         self._choice = choice
         self.key = f"overview?{choice.query}" if choice.query else "overview"
 
@@ -104,7 +106,10 @@ class OverviewView:
     async def fragments(self) -> dict[str, Markup]:
         page = await read_page(self._dashboard, self._choice)
         render = self._dashboard.render
-        return {part: render(f"overview/_{part}.html", page=page) for part in self.parts}
+        return {
+            part: render(f"overview/_{part}.html", page=page, plain=self._plain)
+            for part in self.parts
+        }
 
 
 async def read_page(dashboard: Dashboard, choice: Choice) -> Overview:
@@ -144,7 +149,7 @@ async def show(request: Request) -> Response:
     """The page."""
     dashboard = dashboard_of(request)
     choice = choice_of(request.query_params.multi_items())
-    view = OverviewView(dashboard, choice)
+    view = OverviewView(dashboard, choice, plain=True)
     return await dashboard.page(
         request,
         "overview/show.html",

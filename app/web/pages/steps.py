@@ -5,12 +5,19 @@ import time
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.store.figures import FAILED
 from app.web.figures import BY
-from app.web.pages.chart import Step
-from app.web.pages.concerns import address_of
+from app.web.pages.chart import OUTCOMES, Step
 from app.web.pages.dashboard import dashboard_of
-from app.web.pages.ended import Choice, chart_of, choice_of
-from app.web.pages.formats import machine_time
+from app.web.pages.ended import chart_of, choice_of, list_of
+
+STATES = (
+    "",
+    *(",".join(state.value for state in states) for _, states in OUTCOMES),
+    ",".join(state.value for state in FAILED),
+)
+"""Of which states the list is that proves a cell, in their order; "" is any, and cells beyond are
+percentiles."""
 
 router = APIRouter()
 
@@ -33,11 +40,6 @@ async def index(request: Request) -> Response:
         choice=choice,
         steps=steps[::-1],
         read_at=read_at,
-        address=address_in,
+        address=list_of,
+        states=STATES,
     )
-
-
-def address_in(choice: Choice, step: Step, **pairs: str) -> str:
-    """The list of tasks that were first heard of in a step."""
-    until = step.at + choice.range.step
-    return address_of(**pairs, since=machine_time(step.at), until=machine_time(until))

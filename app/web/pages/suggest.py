@@ -54,7 +54,7 @@ KINDS = {
     "state": marked("a state"),
 }
 
-_EXAMPLES = {"since": AGES, "until": AGO, "runtime": LENGTHS}
+_EXAMPLES = {"since": AGES, "until": AGO, "ended": AGES, "runtime": LENGTHS}
 _NAMED: dict[str, Callable[[Database, str, int], list[str]]] = {
     "name": stored.names,
     "queue": stored.queues,

@@ -203,12 +203,19 @@ async def index(request: Request) -> Response:
         total=total,
         columns=query.columns.shown,
         rows=[row_id(task.id) for task in page.tasks],
-        older=query.address(cursor=page.next) if page.next else None,
+        older=_older(query, page, total),
         typed=str(query.search),
         mistakes=(),
         orders=ORDERS,
         keys=KEYS,
     )
+
+
+def _older(query: Query, page: Page, total: Total) -> str | None:
+    """The address of what follows; None where nothing does, or all that match are shown."""
+    if query.cursor is None and total.exact and len(page.tasks) >= total.count:
+        return None
+    return query.address(cursor=page.next) if page.next else None
 
 
 async def _mistaken(
