@@ -21,6 +21,7 @@ COMMANDS = (
     "watch",
     "tail",
     "tasks",
+    "mark",
     "move-history",
 )
 """Each is the function of its name in the module of its name."""

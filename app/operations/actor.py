@@ -5,13 +5,15 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What can be done to tasks. The values stand in the audit and in pages."""
+    """What can be done to tasks, and to charts. The values stand in the audit and in pages."""
 
     SUBMIT = "submit"
     SUBMIT_BATCH = "submit batch"
     RETRY = "retry"
     REVOKE = "revoke"
     TERMINATE = "terminate"
+    MARK = "mark"
+    UNMARK = "unmark"
 
 
 @dataclass(frozen=True, slots=True)

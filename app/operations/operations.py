@@ -5,6 +5,7 @@ A command never edits what is believed of a task; only the events that follow do
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from redis.asyncio import Redis
 
@@ -16,12 +17,14 @@ from app.domain.errors import Conflict, NotFound
 from app.domain.tasks import Task
 from app.operations.actor import Action, Actor
 from app.operations.catalog import Catalog, CurrentCatalog
+from app.operations.mark import check_marker
 from app.operations.performing import Run, perform
 from app.operations.retry import Changes, again
 from app.operations.revoke import Requested, check_open, check_signal, send_revoke
 from app.operations.submit import check_all, fingerprint
-from app.store import tasks
+from app.store import markers, tasks
 from app.store.database import Database
+from app.store.markers import Marker
 
 __all__ = ["Changes", "Operations", "Requested"]
 
@@ -128,6 +131,29 @@ class Operations:
             target=task_id,
             detail={"name": submission.name, "given": told},
         )
+
+    async def mark(self, actor: Actor, marker: Marker) -> Marker:
+        """Say that something happened; the marker with its number. Raises BadInput,
+        StoreUnavailable."""
+        check_marker(marker)
+        number = await perform(
+            self._db,
+            self._run,
+            actor,
+            Action.MARK,
+            lambda: self._run(markers.add, self._db, marker),
+            detail={"at": marker.at, "title": marker.title, "version": marker.version},
+        )
+        return replace(marker, id=number)
+
+    async def unmark(self, actor: Actor, number: int) -> None:
+        """Take a marker away. Raises NotFound, StoreUnavailable."""
+
+        async def remove() -> None:
+            if not await self._run(markers.remove, self._db, number):
+                raise NotFound(f"There is no marker {number}.")
+
+        await perform(self._db, self._run, actor, Action.UNMARK, remove, detail={"marker": number})
 
     async def _publish(
         self, submissions: Sequence[Submission], key: str | None, since: float

@@ -12,6 +12,7 @@ from app.store.schema import (
     blind_windows,
     catalogs,
     labels,
+    markers,
     queue_minutes,
     queues,
     tasks,
@@ -23,6 +24,7 @@ _DATED: tuple[tuple[Table, Column[float]], ...] = (
     (queue_minutes, queue_minutes.c.minute),
     (blind_windows, blind_windows.c.began_at),
     (audit, audit.c.at),
+    (markers, markers.c.at),
     (workers, workers.c.heard_at),
     (queues, queues.c.measured_at),
 )

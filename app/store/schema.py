@@ -216,6 +216,17 @@ announcements = Table(
 )
 """Changes that are committed but perhaps not announced yet."""
 
+markers = Table(
+    "markers",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("version", Text),
+    Column("url", Text),
+)
+"""What people say has happened at a moment, such as a deployment."""
+
 audit = Table(
     "audit",
     metadata,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.domain.errors import BadInput, FieldError
-from app.store import blind_windows, figures
+from app.store import blind_windows, figures, markers
 from app.store.blind_windows import BlindWindow
 from app.store.database import Database
 from app.store.figures import Ended, level_of
 from app.store.labels import Kind
+from app.store.markers import Marker
 from app.web.language import marked
 from app.web.reading import Reading
 
@@ -89,12 +90,13 @@ def read(db: Database, asked: Asked) -> Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Charted:
-    """What a chart shows: figures, the times in which nobody listened, and since when anything is
-    known at all; None: nothing is."""
+    """What a chart shows: figures, the times in which nobody listened, since when anything is
+    known at all (None: nothing is), and what people have marked, the newest first."""
 
     found: Found
     blind: tuple[BlindWindow, ...] = ()
     known_since: float | None = None
+    marked: tuple[Marker, ...] = ()
 
 
 class Charts:
@@ -121,7 +123,8 @@ def read_chart(db: Database, wanted: Range, by: Kind, now: float) -> Charted:
     asked = Asked(now - wanted.length + wanted.step, now, wanted.step, by)
     since = asked.since - asked.since % asked.step
     blind = tuple(blind_windows.between(db, since, now))
-    return Charted(read(db, asked), blind, figures.known_since(db))
+    marked = tuple(markers.between(db, since, now))
+    return Charted(read(db, asked), blind, figures.known_since(db), marked)
 
 
 def step_for(since: float, until: float, now: float) -> int:

@@ -41,8 +41,7 @@
   }
 
   function address(first, last) {
-    const pairs = `since=${encodeURIComponent(iso(first))}&until=${encodeURIComponent(iso(last + length))}`;
-    return `/ui/tasks?${query ? `${query}&` : ""}${pairs}`;
+    return `/ui/tasks?${query ? `${query}&` : ""}ended=${iso(first)}..${iso(last + length)}`;
   }
 
   /* Of several steps only counts can be added up; how long most of them took can't. Where nothing is
@@ -74,7 +73,7 @@
       cursor.setAttribute("width", active ? `${(100 * chosen.length) / steps.length}%` : "0");
     }
     when.hidden = open.hidden = !active;
-    note.textContent = active ? chosen.map((step) => step.note).find(Boolean) || "" : root.dataset.hint;
+    note.textContent = active ? [...new Set(chosen.map((step) => step.note).filter(Boolean))].join(" · ") : root.dataset.hint;
     resting.hidden = active;
     if (!active) return;
     when.textContent = span(chosen[0].at, chosen.at(-1).at);
@@ -109,8 +108,8 @@
     const at = stepAt(event);
     if (at === null || event.button) return;
     query = event.target.closest(".plot").dataset.query;
-    dragging = event.pointerType === "mouse";
-    if (dragging) event.target.closest(".canvas").setPointerCapture(event.pointerId);
+    dragging = true;
+    event.target.closest(".canvas").setPointerCapture(event.pointerId);
     choose(at, event.shiftKey);
   });
 
@@ -119,10 +118,15 @@
     if (at !== null) choose(at, dragging);
   });
 
-  root.addEventListener("pointerup", () => {
+  root.addEventListener("pointerup", (event) => {
     if (!dragging) return;
     dragging = false;
-    location.assign(open.href);
+    // A finger is lifted to look at what it has chosen: the link beside it opens that.
+    if (event.pointerType !== "touch") location.assign(open.href);
+  });
+
+  root.addEventListener("pointercancel", () => {
+    if (dragging) clear(); // the finger scrolls the page
   });
 
   root.addEventListener("pointerleave", (event) => {

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, CDPSession, Locator, Page, expect
 
 from tests.browser.conftest import Visitor, submit, visit
 from tests.http import web
@@ -13,7 +13,7 @@ from tests.web.conftest import Site
 
 PLACES = 15
 """Steps of the shortest range."""
-LISTED = re.compile(r"/ui/tasks\?.*since=[^&]+&until=")
+LISTED = re.compile(r"/ui/tasks\?.*ended=[^&]+\.\.[^&]+")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,56 @@ def test_the_keyboard_takes_several_steps_and_opens_their_list(
     assert one != several
 
 
+def test_a_finger_that_is_dragged_chooses_a_time_and_then_opens_it(
+    browser: Browser, busy: Site
+) -> None:
+    size = {"width": 375, "height": 800}
+    for visitor in visit(browser, busy.url, viewport=size, has_touch=True):
+        page = visitor.page
+        visitor.go("/?range=15m")
+        canvas = canvas_of(page)
+        touch = page.context.new_cdp_session(page)
+
+        def send(kind: str, *place: tuple[float, float], to: CDPSession = touch) -> None:
+            points = [{"x": x, "y": y} for x, y in place]
+            to.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        send("touchStart", middle_of(canvas, 2))
+        for step in range(3, PLACES):
+            send("touchMove", middle_of(canvas, step))
+        send("touchEnd")
+        width = page.locator(".cursor").first.get_attribute("width") or ""
+        assert float(width.rstrip("%")) == pytest.approx(100 * (PLACES - 2) / PLACES)
+        expect(page).to_have_url(busy.url + "/?range=15m")
+        page.locator("[data-open]").tap()
+        page.wait_for_url(LISTED)
+        expect(page.locator("tr[id^=task-]").first).to_be_visible()
+
+
+def test_a_marker_is_drawn_and_said_where_one_points(visitor: Visitor, busy: Site) -> None:
+    page = visitor.page
+    made = web.post(
+        busy.url + "/markers", json={"title": "Deployed | now; really", "version": "v9"}
+    )
+    assert made.status_code == 201
+    visitor.go("/?range=15m")
+    expect(page.locator(".marker text", has_text="v9")).to_have_count(4)
+    canvas = canvas_of(page)
+    expect(canvas).to_have_accessible_description(
+        re.compile(re.escape("v9: Deployed | now; really"))
+    )
+    place = next(at for at, step in enumerate(all_steps(page)) if "v9" in step[-1])
+    page.mouse.move(*middle_of(canvas, place))
+    expect(page.locator("[data-note]")).to_contain_text("v9: Deployed / now, really")
+    page.get_by_role("slider").focus()
+    for _ in range(PLACES - 1 - place):
+        page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("slider")).to_have_attribute(
+        "aria-valuetext", re.compile("v9: Deployed")
+    )
+    web.delete(f"{busy.url}/markers/{made.json()['id']}")
+
+
 def test_a_chart_fills_in_place(visitor: Visitor, busy: Site) -> None:
     page = visitor.page
     visitor.go("/?range=15m")
@@ -138,8 +188,15 @@ def test_the_charts_are_plain_pages_without_scripts(browser: Browser, busy: Site
         page.get_by_role("link", name="The steps as a table").click()
         rows = page.locator("tbody tr")
         expect(rows).to_have_count(PLACES)
-        rows.last.get_by_role("link").click()
+        rows.last.get_by_role("link").first.click()
         expect(page).to_have_url(LISTED)
+        page.goto(busy.url + "/?range=15m")
+        bars = page.locator(".bars a")
+        expect(bars).to_have_count(PLACES)
+        place = next(at for at, step in enumerate(all_steps(page)) if step[1] not in "0—")
+        bars.nth(place).click()
+        expect(page).to_have_url(LISTED)
+        expect(page.locator("tr[id^=task-]").first).to_be_visible()
 
 
 def test_a_failing_task_needs_attention_and_its_list_proves_it(

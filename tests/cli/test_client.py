@@ -197,6 +197,14 @@ def test_submit_sends_what_was_given_and_prints_the_id(script: Script) -> None:
     assert script.asked[0][1]["Idempotency-Key"] == "k"
 
 
+def test_mark_says_what_happened_and_prints_the_markers_id(script: Script) -> None:
+    script.answer = lambda asked: asked.json({"id": 7}, 201)
+    options = ["--version", "v1.2", "--link", "https://example.com/v1.2"]
+    assert umbel("mark", "Deployed the shop", *options)[:2] == (0, "7\n")
+    body = {"title": "Deployed the shop", "version": "v1.2", "url": "https://example.com/v1.2"}
+    assert script.sent == [("/markers", body)]
+
+
 def test_arguments_that_are_no_json_are_refused_before_anything_is_sent(script: Script) -> None:
     status, _, err = umbel("submit", "add", "--args", "[1")
     assert status == exits.USAGE

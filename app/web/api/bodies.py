@@ -82,6 +82,15 @@ class Batch(Struct, forbid_unknown_fields=True):
     tasks: Annotated[list[Submit], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
+class Mark(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Something that happened, such as a deployment: at a moment, or now."""
+
+    title: Annotated[str, Meta(examples=["Deployed the shop"])]
+    at: Moment | None = None
+    version: Annotated[str, Meta(examples=["v1.2"])] | None = None
+    url: Annotated[str, Meta(examples=["https://example.com/releases/v1.2"])] | None = None
+
+
 class Retry(Struct, forbid_unknown_fields=True, kw_only=True):
     """What should differ when a task is run again; what is left out stays as it was."""
 

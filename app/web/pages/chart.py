@@ -18,6 +18,7 @@ from app.web.language import gettext as _
 from app.web.language import language
 from app.web.pages import scales
 from app.web.pages.formats import UNKNOWN, duration, share
+from app.web.pages.marks import Mark, marks_of, said
 from app.web.pages.scales import WHOLE, Scale, Span, Tick
 
 QUANTILES = (0.5, 0.95, 0.99)
@@ -67,7 +68,7 @@ class Plot:
 @dataclass(frozen=True, slots=True)
 class Step:
     """What ended in one step of time. `known` False: nobody can say; `unheard` are seconds of it in
-    which nobody listened."""
+    which nobody listened; `marked` what people have marked in it."""
 
     at: int
     known: bool
@@ -77,10 +78,14 @@ class Step:
     failed: int
     wait: Times
     run: Times
+    marked: str = ""
 
     @property
     def note(self) -> str:
         """What has to be said beside the figures."""
+        return " · ".join(filter(None, [self._silence(), self.marked]))
+
+    def _silence(self) -> str:
         if not self.known:
             return _("unknown: nobody listened")
         if not self.unheard:
@@ -104,6 +109,7 @@ class Chart:
     steps: tuple[Step, ...]
     plots: tuple[Plot, ...]
     bands: tuple[Band, ...]
+    marks: tuple[Mark, ...]
     ticks: tuple[Tick, ...]
     data: str
 
@@ -130,13 +136,15 @@ def _drawn(
     begun = [each for each in (charted.known_since, heard_since) if each is not None]
     known_since = min(begun, default=found.asked.until)
     unheard = list(_unheard(charted, found.asked.until, away_since))
-    steps = tuple(_steps(charted, span, known_since, unheard))
+    marks = marks_of(span, charted.marked)
+    steps = tuple(_steps(charted, span, known_since, unheard, marks))
     unknown = [(float(first), known_since)] if known_since > first else []
     return Chart(
         span=span,
         steps=steps,
         plots=tuple(_plots(span, steps)),
         bands=tuple(_bands(span, _merged([*unknown, *unheard]))),
+        marks=marks,
         ticks=tuple(scales.of_time(span)),
         data=";".join("|".join([str(one.at), *one.cells(), one.note]) for one in steps),
     )
@@ -167,7 +175,11 @@ def _merged(spans: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float
 
 
 def _steps(
-    charted: Charted, span: Span, known_since: float, unheard: Sequence[tuple[float, float]]
+    charted: Charted,
+    span: Span,
+    known_since: float,
+    unheard: Sequence[tuple[float, float]],
+    marks: Sequence[Mark],
 ) -> Iterator[Step]:
     nothing = Ended()
     until = charted.found.asked.until
@@ -185,6 +197,7 @@ def _steps(
             failed=max(0, ended.failed),
             wait=tuple(ended.wait.quantiles(*QUANTILES)),
             run=tuple(ended.run.quantiles(*QUANTILES)),
+            marked=said(marks, at, at + span.step),
         )
 
 
