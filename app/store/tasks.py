@@ -23,6 +23,7 @@ __all__ = [
     "page",
     "queues",
     "retries_of",
+    "with_id",
     "workers",
 ]
 
@@ -44,6 +45,14 @@ def get_many(db: Database, ids: Sequence[str]) -> dict[str, Task]:
             query = WHOLE.where(tasks.c.id.in_(known[at : at + LOOKED_UP]))
             found |= {task.id: task for task in read_whole(connection, query)}
     return found
+
+
+def with_id(db: Database, begins: str, limit: int) -> list[Task]:
+    """Summaries of the tasks whose id begins so, in its order; along the index of ids."""
+    known = tasks.c.id >= begins, tasks.c.id < begins + "\U0010ffff"
+    query = SUMMARIES.where(*known).order_by(tasks.c.id).limit(limit)
+    with db.reading() as connection:
+        return read_summaries(connection, query)
 
 
 def children(db: Database, task_id: str, limit: int = 100) -> list[Task]:

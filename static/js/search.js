@@ -1,4 +1,4 @@
-/* The search box: suggestions while typing, and "/" to get there. Without this it is a plain form. */
+/* The search box: suggestions while typing. Without this it is a plain form. */
 (() => {
   const PAUSE = 150; // milliseconds between two questions to the server, at least
   const box = document.querySelector("[data-search]");
@@ -126,13 +126,5 @@
   list.addEventListener("click", (event) => {
     const item = event.target.closest("[role=option]");
     if (item) choose(options[[...list.children].indexOf(item)]);
-  });
-
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
-    event.preventDefault();
-    input.focus();
-    input.setSelectionRange(input.value.length, input.value.length);
   });
 })();

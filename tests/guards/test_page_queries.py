@@ -24,6 +24,8 @@ PAGES = {
     "/ui/tasks?state=SUCCESS&q=add": 11,
     "/ui/tasks?q=-name:noise+args.x:1+runtime:>1s": 12,
     "/ui/suggest?q=add": 6,
+    "/ui/palette?q=app.add": 3,
+    "/ui/tasks?ended=1h": 4,
     "/ui/tasks/t-00000001": 5,
     "/ui/workers": 0,
     "/ui/queues": 0,

@@ -5,7 +5,9 @@ from fastapi import APIRouter, Depends, FastAPI
 from app.web.errors import PageMaker
 from app.web.pages.assets import StaticAssets
 from app.web.pages.dashboard import error_page
+from app.web.pages.keys import router as of_keys
 from app.web.pages.overview import router as of_overview
+from app.web.pages.palette import router as of_palette
 from app.web.pages.patterns import router as of_patterns
 from app.web.pages.quality import router as of_quality
 from app.web.pages.queues import router as of_queues
@@ -34,6 +36,8 @@ for part in (
     of_reader,
     of_welcome,
     of_patterns,
+    of_keys,
+    of_palette,
 ):
     router.include_router(part)
 

@@ -37,6 +37,7 @@ BUNDLES = {
         "css/components/overlays.css",
         "css/components/tabs.css",
         "css/components/live.css",
+        "css/components/keys.css",
     )
 }
 """What every page needs, as one file: it is packed better, and asked for once. Joined here when

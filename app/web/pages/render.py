@@ -145,3 +145,8 @@ def worker_path(name: str) -> str:
 def queue_path(name: str) -> str:
     """The address of a queue's page."""
     return "/ui/queues/" + quote(name, safe="")
+
+
+def submit_path(name: str) -> str:
+    """The address of the form for a task of that name."""
+    return "/ui/submit?name=" + quote(name, safe="")
