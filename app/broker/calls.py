@@ -22,7 +22,6 @@ CHECK_BYTES = 1 << 20
 
 OWN = (SUBMITTED, SUBMITTED_ORDER, SUBMITTED_BYTES, IDEMPOTENCY, IDEMPOTENCY_ORDER)
 
-Command = tuple[bytes | str | int, ...]
 _KINDS = ("task-sent", "task-multi")
 
 
@@ -30,7 +29,7 @@ class Event(NamedTuple):
     """Events of one message: where it is published, how, and how it stands on the stream."""
 
     channel: str
-    published: bytes
+    published: str
     streamed: str
 
 
@@ -40,7 +39,7 @@ class Call:
     def __init__(self, errands: Sequence[Errand]) -> None:
         self.errands = errands
         self.keys: Sequence[str] = ()
-        self.arguments: Sequence[bytes | str] = ()
+        self.arguments: Sequence[str] = ()
         self.sent_before = False
 
     @property
@@ -93,30 +92,32 @@ class Calls:
         call.arguments = [*self._common(errand, "0")]
         return call
 
-    def transaction(self, errand: Errand, stamp: str, streamed: bool) -> Iterator[Command]:
+    def transaction(self, errand: Errand, stamp: str, streamed: bool) -> Iterator[Sequence[str]]:
         """Its steps but for the last, after the script gave it this stamp: tasks are written
         while Redis takes in those before them. `streamed` False: something else stands at the
         stream's place."""
         yield ("MULTI",)
         added = appended = 0
         for piece in errand.pieces():
-            added += sum([len(one.entry) for one in piece])
-            yield ("HSET", SUBMITTED, *_entries(piece))
-            order = [f"{stamp} {len(one.entry)} {one.task_id}" for one in piece]
-            yield ("RPUSH", SUBMITTED_ORDER, *order)
+            ids, entries = [one.task_id for one in piece], [one.entry for one in piece]
+            sizes = list(map(len, entries))
+            added += sum(sizes)
+            yield ["HSET", SUBMITTED, *chain.from_iterable(zip(ids, entries, strict=True))]
+            order = [f"{stamp} {size} {one}" for size, one in zip(sizes, ids, strict=True)]
+            yield ["RPUSH", SUBMITTED_ORDER, *order]
             for queue, messages in _by_queue(piece).items():
-                yield ("LPUSH", queue, *messages)
+                yield ["LPUSH", queue, *messages]
             for event in (events := self._events(piece)):
                 if streamed and self._stream is not None:
                     yield self._addition(event)
                 yield ("PUBLISH", event.channel, event.published)
             appended += _streamed(events)
         own, common = self._own, self._common(errand, self._bound(appended))
-        yield ("EVAL", KEEP.text, len(own), *own, "", "", *common, stamp, str(added))
+        yield ("EVAL", KEEP.text, str(len(own)), *own, "", "", *common, stamp, str(added))
         yield ("DEL", self.guard)
 
-    def _addition(self, event: Event) -> Command:
-        bound: Command = ("XADD", self._own[-1], "MAXLEN", "~", ENTRIES, "*")
+    def _addition(self, event: Event) -> Sequence[str]:
+        bound = ("XADD", self._own[-1], "MAXLEN", "~", str(ENTRIES), "*")
         return (*bound, "p", self._producer, "n", "0", "e", event.streamed)
 
     def _common(self, errand: Errand, bound: str) -> tuple[str, ...]:
@@ -153,18 +154,23 @@ def _streamed(events: Iterable[Event]) -> int:
     return sum([len(event.streamed) for event in events])
 
 
-def _by_queue(written: Iterable[Written]) -> dict[str, list[str]]:
+def _by_queue(written: Sequence[Written]) -> dict[str, list[str]]:
+    if len({one.queue_key for one in written}) == 1:
+        return {written[0].queue_key: [one.message for one in written]}
     queues: dict[str, list[str]] = {}
     for one in written:
         queues.setdefault(one.queue_key, []).append(one.message)
     return queues
 
 
-def _entries(written: Iterable[Written]) -> list[str]:
+def _entries(written: Sequence[Written]) -> list[str]:
     return [part for one in written for part in (one.task_id, one.entry)]
 
 
-def _lists(events: Iterable[str]) -> Iterator[str]:
+def _lists(events: Sequence[str]) -> Iterator[str]:
+    if len(events) <= EVENTS_AT_ONCE and sum(map(len, events)) <= EVENT_BYTES:
+        yield f"[{', '.join(events)}]"
+        return
     together: list[str] = []
     size = 0
     for event in events:

@@ -17,15 +17,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.broker.calls import Call, Calls, Command
+from app.broker.calls import Call, Calls
 from app.broker.errand import ANSWERED_WITHIN, LARGE, Errand, Outcome
 from app.broker.line import Line
 from app.broker.script import CHECK, SEND
 from app.broker.transport import safe_url
+from app.broker.watch import LATE_ANSWER, Watch
 from app.domain.errors import BadInput, BrokerUnavailable
 
-LATE_ANSWER = 0.1
-"""Seconds left for an answer that is here already, but not read by a busy process yet."""
 LEAST_PATIENCE = 0.3
 """Seconds that a look whether Redis answers may take, however long it was until it was made."""
 GROUP_LIMIT = 256
@@ -44,6 +43,7 @@ class GroupCommit:
         self._line = Line(url)
         self._calls = calls
         self._waiting: deque[Errand] = deque()
+        self._watch = Watch(self._give_up)
         self._called = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -59,18 +59,18 @@ class GroupCommit:
                 await self._task
         for errand in self._waiting:
             errand.refuse(self._refusal(f"is no longer asked: {UNSENT}"))
+        self._watch.close()
         await self._line.close()
 
     async def run(self, errand: Errand) -> Outcome:
         """Send it. Raises BrokerUnavailable within 2 s, and then it never will be sent."""
         self._waiting.append(errand)
         self._called.set()
-        loop = errand.outcome.get_loop()
-        timer = loop.call_later(ANSWERED_WITHIN, self._expire, errand, False)
+        self._watch.begin(errand)
         try:
             return await errand.outcome
         finally:
-            timer.cancel()
+            self._watch.end(errand)
 
     async def check(self, since: float) -> None:
         """Raises BrokerUnavailable where Redis does not answer now: within the time of a request
@@ -83,13 +83,8 @@ class GroupCommit:
             cause = f"does not answer ({type(error).__name__})"
             raise self._refusal(f"{cause}: {UNSENT}") from None
 
-    def _expire(self, errand: Errand, at_last: bool) -> None:
-        left = errand.answer_by - time.monotonic()
-        if left > 0 or not at_last:
-            loop = asyncio.get_running_loop()
-            loop.call_later(max(left, LATE_ANSWER), self._expire, errand, left <= 0)
-        else:
-            errand.refuse(self._refusal(f"did not answer in time: {UNSENT}"))
+    def _give_up(self, errand: Errand) -> None:
+        errand.refuse(self._refusal(f"did not answer in time: {UNSENT}"))
 
     async def _run(self) -> None:
         while True:
@@ -201,11 +196,11 @@ class GroupCommit:
             errand.settle(Outcome("sent", ""))
         return True
 
-    async def _carry_out(self, steps: Iterable[Command]) -> Any:
+    async def _carry_out(self, steps: Iterable[Sequence[str]]) -> Any:
         """The answer to EXEC: None where nothing was done, for it was too late."""
         count = 1
 
-        def counted() -> Iterator[Command]:
+        def counted() -> Iterator[Sequence[str]]:
             nonlocal count
             for step in steps:
                 count += 1

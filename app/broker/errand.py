@@ -36,7 +36,8 @@ class Outcome(NamedTuple):
 @dataclass(eq=False, slots=True)
 class Errand:
     """What one caller has to send, all of it or none: `written` so far, hundreds of tasks of
-    which the `rest` are written while the first are on the wire; `size` bytes or so, to `queues`.
+    which the `rest` are written while the first are on the wire; `size` bytes or so. `queues` are
+    the lists that a large one goes to.
 
     `key` and `fingerprint` are digests of an idempotency key and of its request, or empty.
     An errand that is `alone` shares no script with others.

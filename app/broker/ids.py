@@ -8,18 +8,25 @@ SEED_BYTES = 16
 TAG_BYTES = 12
 """Random bytes of which delivery tags are made: what is left beside a number of 12 digits."""
 
+_FORM = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\n"
+_DIGITS = [place for place, what in enumerate(_FORM) if what == ord("x")]
+_VERSION_AT, _VARIANT_AT = _DIGITS[12], _DIGITS[16]
 _VARIANT = {digit: "89ab"[int(digit, 16) >> 2] for digit in "0123456789abcdef"}
+_VARIANTS = bytes.maketrans(*("".join(each).encode() for each in (_VARIANT, _VARIANT.values())))
 
 
 def uuids(seed: bytes, count: int) -> Sequence[str]:
     """So many of them: always the same of one seed."""
-    text = seed.hex() if count == 1 else shake_128(seed).hexdigest(16 * count)
-    variant = _VARIANT
-    return [
-        f"{text[at : at + 8]}-{text[at + 8 : at + 12]}-4{text[at + 13 : at + 16]}-"
-        f"{variant[text[at + 16]]}{text[at + 17 : at + 20]}-{text[at + 20 : at + 32]}"
-        for at in range(0, 32 * count, 32)
-    ]
+    if count == 1:
+        return [f"{tag_beginning(seed)}{seed.hex()[20:]}"]
+    digits = shake_128(seed).hexdigest(16 * count).encode()
+    # Column by column, which takes a sixth of the time of making them one by one.
+    lines = bytearray(_FORM * count)
+    for place, digit in enumerate(_DIGITS):
+        lines[digit :: len(_FORM)] = digits[place::32]
+    lines[_VERSION_AT :: len(_FORM)] = b"4" * count
+    lines[_VARIANT_AT :: len(_FORM)] = digits[16::32].translate(_VARIANTS)
+    return lines.decode().split()
 
 
 def tag_beginning(random: bytes) -> str:

@@ -3,19 +3,19 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
-from app.broker.calls import Call, Command
+from app.broker.calls import Call
 from app.broker.clock import Clock
 from app.broker.connection import connect
 from app.broker.errand import ANSWERED_WITHIN
+from app.broker.resp import pack
 from app.broker.script import CHECK, SEND, Script
 
 WRITTEN_AT_ONCE = 128 * 1024
@@ -59,7 +59,7 @@ class Line:
         seconds, microseconds = await self._there.read_response()
         self.clock.learn(sent, time.monotonic(), int(seconds) + int(microseconds) / 1_000_000)
 
-    async def write(self, commands: Iterable[Command]) -> None:
+    async def write(self, commands: Iterable[Sequence[str]]) -> None:
         """Send commands, made and packed while those before them are sent."""
         for number, piece in enumerate(_pieces(commands)):
             if number:
@@ -79,12 +79,12 @@ class Line:
         self._used_at = time.monotonic()
         return answers
 
-    def command(self, script: Script, call: Call) -> Command:
+    def command(self, script: Script, call: Call) -> Sequence[str]:
         """Runs a script within the time that a call has."""
-        deadline = self.clock.microseconds(call.deadline)
+        deadline = str(self.clock.microseconds(call.deadline))
         again = "1" if call.sent_before else ""
         keys = call.keys
-        return ("EVALSHA", script.sha, len(keys), *keys, deadline, again, *call.arguments)
+        return ["EVALSHA", script.sha, str(len(keys)), *keys, deadline, again, *call.arguments]
 
     async def leave(self, *, nowait: bool = True) -> None:
         """Let go of the connection."""
@@ -114,11 +114,11 @@ class Line:
         await self.leave()
 
 
-def _pieces(commands: Iterable[Command]) -> Iterator[list[bytes]]:
+def _pieces(commands: Iterable[Sequence[str]]) -> Iterator[list[bytes]]:
     together: list[bytes] = []
     size = 0
     for command in commands:
-        packed = pack_command(command)  # type: ignore[arg-type]
+        packed = pack(command)
         together.append(packed)
         size += len(packed)
         if size >= WRITTEN_AT_ONCE:

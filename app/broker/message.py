@@ -1,8 +1,8 @@
 """A task as the message and the `task-sent` event that Celery's own `send_task` would make.
 
-Field by field the same as the installed Celery's (a test compares the two on a real Redis),
-written from templates because a batch makes ten thousand of them. The event also carries our
-own field `umbel`, with the true arguments, which other monitors ignore: docs/protocol.md.
+What does not differ from task to task in them stands in `app.broker.moulds`. The event also
+carries our own field `umbel`, with the true arguments, which other monitors ignore:
+docs/protocol.md.
 """
 
 import json
@@ -15,10 +15,18 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
 from json.encoder import encode_basestring_ascii as quote
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
+from app.broker.moulds import (
+    NO_OPTIONS,
+    Mould,
+    Options,
+    marked_entry,
+    marked_event,
+    marked_message,
+)
 from app.broker.reprs import MAX_LENGTH, MAX_LEVELS, shorten
 from app.broker.transport import Transport
 from app.domain.events import Json
@@ -30,13 +38,13 @@ PLAIN_LENGTH = 600
 """Characters of JSON up to which it is worth asking whether Python's own repr will do."""
 KNOWN_MOULDS = 1024
 """Moulds kept, of some 2 KB each; an application has some hundreds of names, few queues."""
-GAP = "\0"
-"""Stands in a mould where something is put in; JSON has it as an escape only."""
+KNOWN_CUTS = 64
+"""Of these with options, kept: those of a batch have the same few moments, others seldom do."""
 NO_CANVAS = '{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 """The third part of a message's body: what Celery's workflows say there."""
 
 
-class Arguments(NamedTuple):
+class Arguments(Struct, frozen=True, gc=False):
     """A task's arguments as Python values."""
 
     args: list[Any]
@@ -78,24 +86,13 @@ class Written(Struct, frozen=True, gc=False):
     entry: str
 
 
-class Mould(NamedTuple):
-    """What all messages of one name, queue, priority and number of retries share.
-
-    The texts are in pieces: between two of them stands what differs from task to task.
-    """
-
-    queue_key: str
-    message: tuple[str, ...]
-    event: tuple[str, ...]
-    entry: tuple[str, ...]
-
-
 class Writer:
     """Writes messages for one application, as a producer of this process's name."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._mould = lru_cache(maxsize=KNOWN_MOULDS)(self._make_mould)
+        self._cut = lru_cache(maxsize=KNOWN_CUTS)(Mould.cut)
         self.origin = f"gen{os.getpid()}@{socket.gethostname()}"
         self._origin = quote(self.origin)
         offset = time.altzone if time.localtime().tm_isdst else time.timezone
@@ -112,38 +109,28 @@ class Writer:
         """
         args, kwargs = given.args, given.kwargs
         mould = self._mould(given.name, given.queue, given.priority, given.max_retries)
-        identity, at = quote(task_id), f"{now:.6f}"
+        if (options := _options(given, now)) is not NO_OPTIONS:
+            mould = self._cut(mould.queue_key, mould.marked, options)
+        queue_key, m, e, n, _ = mould
+        own, at = quote(task_id), f"{now:.6f}"
+        root = own if given.root_id is None else quote(given.root_id)
         values = given.values or _read(args, kwargs)
         # A tuple, as `delay(2, 3)` has it, so that the same call looks the same whoever made it.
-        args_repr = '"()"' if args == "[]" else quote(_shorten(tuple(values.args), args))
-        kwargs_repr = '"{}"' if kwargs == "{}" else quote(_shorten(values.kwargs, kwargs))
-        start = given.eta if given.countdown is None else now + given.countdown
-        eta = "null" if start is None else _moment(start)
-        expires = "null" if given.expires is None else _moment(given.expires)
-        root = identity if given.root_id is None else quote(given.root_id)
-        parent = "null" if given.parent_id is None else quote(given.parent_id)
-        retry_of = "null" if given.retry_of is None else quote(given.retry_of)
-        body = f"[{args}, {kwargs}, {NO_CANVAS}]"
+        by_place = '"()"' if args == "[]" else quote(_shorten(tuple(values.args), args))
+        by_name = '"{}"' if kwargs == "{}" else quote(_shorten(values.kwargs, kwargs))
+        body = b2a_base64(_bytes(f"[{args}, {kwargs}, {NO_CANVAS}]"), newline=False).decode()
         inline = ""
         if len(args) + len(kwargs) <= INLINE_ARGUMENTS:
             inline = f'"args": {args}, "kwargs": {kwargs}, '
-        life = "" if given.expires is None else _expiration(given.expires - now)
-        m, e, n = mould.message, mould.event, mould.entry
-        message = (
-            f"{m[0]}{b2a_base64(_bytes(body), newline=False).decode()}{m[1]}{identity}{m[2]}{eta}"
-            f"{m[3]}{expires}{m[4]}{root}{m[5]}{parent}{m[6]}{args_repr}{m[7]}{kwargs_repr}{m[8]}"
-            f"{identity}{m[9]}{life}{m[10]}{tag}{m[11]}"
+        return Written(
+            task_id,
+            queue_key,
+            f"{m[0]}{body}{m[1]}{own}{m[2]}{root}{m[3]}{by_place}{m[4]}{by_name}{m[5]}{own}{m[6]}"
+            f"{tag}{m[7]}",
+            f"{e[0]}{next(self._clock)}{e[1]}{own}{e[2]}{root}{e[3]}{by_place}{e[4]}{by_name}"
+            f"{e[5]}{at}{e[6]}{inline}{e[7]}",
+            f"{n[0]}{at}{n[1]}{quote(args)}{n[2]}{quote(kwargs)}{n[3]}{root}{n[4]}",
         )
-        event = (
-            f"{e[0]}{next(self._clock)}{e[1]}{identity}{e[2]}{root}{e[3]}{parent}{e[4]}{args_repr}"
-            f"{e[5]}{kwargs_repr}{e[6]}{eta}{e[7]}{expires}{e[8]}{at}{e[9]}{inline}{e[10]}"
-            f"{retry_of}{e[11]}"
-        )
-        entry = (
-            f"[{at}{n[0]}{quote(args)}, {quote(kwargs)}{n[1]}{eta}, {expires}, {root}, {parent}, "
-            f"{retry_of}]"
-        )
-        return Written(task_id, mould.queue_key, message, event, entry)
 
     def queue_key(self, queue: str | None, priority: int | None) -> str:
         """The list that messages of such submissions go to."""
@@ -152,44 +139,18 @@ class Writer:
     def _make_mould(
         self, name: str, queue: str | None, priority: int | None, max_retries: int | None
     ) -> Mould:
-        queue_key = self.queue_key(queue, priority)
-        queue = queue or self._transport.default_queue
-        task, route = quote(name), quote(queue)
-        own = "" if max_retries is None else f', "max_retries": {max_retries}'
-        message = (
-            f'{{"body": "{GAP}", "content-encoding": "utf-8", '
-            f'"content-type": "application/json", "headers": {{"lang": "py", "task": {task}, '
-            f'"id": {GAP}, "shadow": null, "eta": {GAP}, "expires": {GAP}, '
-            f'"group": null, "group_index": null, "retries": 0, "timelimit": [null, null], '
-            f'"root_id": {GAP}, "parent_id": {GAP}, "argsrepr": {GAP}, "kwargsrepr": {GAP}, '
-            f'"origin": {self._origin}, "ignore_result": null, "replaced_task_nesting": 0, '
-            f'"stamped_headers": null, "stamps": {{}}{own}}}, '
-            f'"properties": {{"correlation_id": {GAP}, "reply_to": "", "delivery_mode": 2, '
-            f'{GAP}"delivery_info": {{"exchange": "", "routing_key": {route}}}, '
-            f'"priority": {priority or 0}, "body_encoding": "base64", "delivery_tag": "{GAP}"}}}}'
-        )
-        event = (
-            f'{self._event_head}, "clock": {GAP}, "uuid": {GAP}, '
-            f'"root_id": {GAP}, "parent_id": {GAP}, "name": {task}, '
-            f'"args": {GAP}, "kwargs": {GAP}, "retries": 0, '
-            f'"eta": {GAP}, "expires": {GAP}, "queue": {route}, '
-            f'"exchange": "", "routing_key": {route}, "timestamp": {GAP}, '
-            f'"type": "task-sent", "umbel": {{{GAP}"retry_of": {GAP}, '
-            f'"priority": {priority or 0}}}}}'
-        )
-        return Mould(
-            queue_key=queue_key,
-            message=tuple(message.split(GAP)),
-            event=tuple(event.split(GAP)),
-            entry=(f", {task}, ", f", {route}, {priority or 0}, "),
-        )
+        route = queue or self._transport.default_queue
+        message = marked_message(name, route, priority, max_retries, self._origin)
+        event = marked_event(name, route, priority, self._event_head)
+        marked = (message, event, marked_entry(name, route, priority))
+        return Mould.cut(self.queue_key(queue, priority), marked, NO_OPTIONS)
 
     def event(self, event_type: str, now: float, **fields: object) -> str:
         """Another event of this process's, as JSON."""
         told = {"clock": next(self._clock), **fields, "timestamp": now, "type": event_type}
         return f"{self._event_head}, {json.dumps(told)[1:]}"
 
-    def envelope(self, body: str, event_type: str, tag: str, streamed: bool = False) -> bytes:
+    def envelope(self, body: str, event_type: str, tag: str, streamed: bool = False) -> str:
         """An event, or the JSON array of several (`task-multi`), as kombu publishes it. Marked
         where it is `streamed` too, for those who read the stream."""
         mark = ', "umbel": 0' if streamed else ""
@@ -201,7 +162,7 @@ class Writer:
             f'"properties": {{"delivery_mode": 1, "delivery_info": {{"exchange": {exchange}, '
             f'"routing_key": "{event_type.replace("-", ".")}"}}, "priority": 0, '
             f'"body_encoding": "base64", "delivery_tag": "{tag}"}}}}'
-        ).encode()
+        )
 
 
 def print_moment(seconds: float) -> str:
@@ -211,6 +172,23 @@ def print_moment(seconds: float) -> str:
 
 def _moment(seconds: float) -> str:
     return f'"{print_moment(seconds)}"'
+
+
+def _options(given: Submission, now: float) -> Options:
+    if (
+        given.eta is given.countdown is given.expires is None
+        and given.parent_id is given.retry_of is None
+    ):
+        return NO_OPTIONS
+    start = given.eta if given.countdown is None else now + given.countdown
+    expires = given.expires
+    return Options(
+        eta="null" if start is None else _moment(start),
+        expires="null" if expires is None else _moment(expires),
+        parent="null" if given.parent_id is None else quote(given.parent_id),
+        retry_of="null" if given.retry_of is None else quote(given.retry_of),
+        life="" if expires is None else _expiration(expires - now),
+    )
 
 
 def _read(args: Json, kwargs: Json) -> Arguments:
@@ -244,8 +222,5 @@ def _expiration(seconds: float) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # A lone surrogate can stand in JSON as its escape alone.
-        return text.encode(errors="backslashreplace")
+    # A lone surrogate can stand in JSON as its escape alone.
+    return text.encode(errors="backslashreplace")

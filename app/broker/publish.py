@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, count
 
 from app.broker.calls import Calls
 from app.broker.commit import GroupCommit
@@ -46,6 +46,8 @@ class Publisher:
         self._writer = Writer(transport)
         calls = Calls(transport, self._writer, stream, events_bytes)
         self._commit = GroupCommit(transport.url, calls)
+        self._tag = tag_beginning(os.urandom(TAG_BYTES))
+        self._tags = count()
 
     async def open(self) -> None:
         """Begin. Redis need not be there: each call says so by itself if it isn't."""
@@ -74,12 +76,11 @@ class Publisher:
         the key was used for another request; BadInput, TooLarge.
         """
         _check_size(submissions)
-        random = os.urandom(SEED_BYTES + TAG_BYTES)
-        seed, tag = random[:SEED_BYTES], random[SEED_BYTES:]
+        seed = os.urandom(SEED_BYTES)
         ids = _ids(submissions, seed)
         key, fingerprint = map(_digest, idempotency) if idempotency else ("", "")
         request = (seed.hex(), key, fingerprint)
-        errand = self._errand(submissions, ids, tag_beginning(tag), request)
+        errand = self._errand(submissions, ids, request)
         outcome = await self._commit.run(errand)
         if outcome.kind == "conflict":
             raise Conflict("This Idempotency-Key was used for a different request.")
@@ -94,25 +95,25 @@ class Publisher:
         self,
         submissions: Sequence[Submission],
         ids: Sequence[str],
-        tag: str,
         request: tuple[str, str, str],
     ) -> Errand:
         """A small one is written at once, of a large one its first piece. Raises BadInput."""
         size = _size(submissions)
-        pieces = self._pieces(submissions, ids, tag)
-        written = next(pieces) if size > LARGE else list(chain.from_iterable(pieces))
-        queues = dict.fromkeys([(one.queue, one.priority) for one in submissions])
-        keys = dict.fromkeys([self._writer.queue_key(*queue) for queue in queues])
-        return Errand(written, pieces, tuple(keys), size, *request)
+        pieces = self._pieces(submissions, ids)
+        if size <= LARGE:
+            return Errand(list(chain.from_iterable(pieces)), pieces, (), size, *request)
+        queues = {(one.queue, one.priority) for one in submissions}
+        keys = sorted({self._writer.queue_key(*queue) for queue in queues})
+        return Errand(next(pieces), pieces, keys, size, *request)
 
     def _pieces(
-        self, submissions: Sequence[Submission], ids: Sequence[str], tag: str
+        self, submissions: Sequence[Submission], ids: Sequence[str]
     ) -> Iterator[list[Written]]:
-        write, now = self._writer.write, time.time
+        write, now, tag, tags = self._writer.write, time.time, self._tag, self._tags
         written: list[Written] = []
         for number, given in enumerate(submissions):
             try:
-                written.append(write(given, ids[number], f"{tag}{number:012x}", now()))
+                written.append(write(given, ids[number], f"{tag}{next(tags):012x}", now()))
             except ValueError as error:
                 raise BadInput(f"Task {number} of {given.name!r} can't be sent: {error}.") from None
             if len(written) == PIECE:

@@ -241,7 +241,7 @@ def _withdrawn(message: Message) -> Withdrawn:
     return Withdrawn(headers.id, headers.parent_id, headers.group, not headers.ignore_result)
 
 
-def _told(transport: Transport, message: Message) -> tuple[str, str, bytes, str, int]:
+def _told(transport: Transport, message: Message) -> tuple[str, str, str, str, int]:
     """The task's id, and the event that says that it was revoked: the channel and what to publish
     there, and what to append to the stream, with the entries that this may have.
     """

@@ -85,16 +85,17 @@ class CurrentCatalog:
 
     async def get(self) -> Catalog:
         """The catalog. Raises StoreUnavailable."""
-        if (fresh := self._fresh()) is not None:
+        if (fresh := self.fresh()) is not None:
             return fresh
         async with self._reading:
-            if (fresh := self._fresh()) is not None:
+            if (fresh := self.fresh()) is not None:
                 return fresh
             self._catalog = await self._run(read_catalog, self._db)
             self._read_at = time.monotonic()
             return self._catalog
 
-    def _fresh(self) -> Catalog | None:
+    def fresh(self) -> Catalog | None:
+        """The same where it need not be read."""
         fresh = time.monotonic() - self._read_at < CATALOG_AGE
         return self._catalog if fresh else None
 

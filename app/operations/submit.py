@@ -33,7 +33,6 @@ Loc = tuple[str | int, ...]
 Signatures = tuple[Signature | None, ...]
 """One for each version of the application that runs; None allows everything."""
 
-_NONE = (None,) * 5
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -50,22 +49,31 @@ async def check_all(
     for number, given in enumerate(submissions):
         if number and number % CHECKED_AT_ONCE == 0:
             await asyncio.sleep(0)
+        if checked and _is_usual(given, known.get(given.name)):
+            continue
         loc: Loc = ("body", "tasks", number) if batch else ("body",)
         wrong: list[FieldError] = []
-        if not _is_plain(given):
-            wrong += _wrong_options(given, now)
+        wrong += _wrong_options(given, now)
         if checked:
             signatures = known.get(given.name)
             if signatures is None:
                 signatures = known[given.name] = _signatures(given.name, catalog, loc)
-            if not _fits_the_first(given, signatures):
-                wrong += _wrong_arguments(given, signatures)
+            wrong += _wrong_arguments(given, signatures)
         if wrong:
             errors += [FieldError((*loc, *error.loc), error.msg) for error in wrong]
             if len(errors) >= ERRORS_TOLD:
                 break
     if errors:
         raise BadInput(_sentence(errors[0], batch), tuple(errors[:ERRORS_TOLD]))
+
+
+def is_usual(given: Submission, catalog: Catalog) -> bool:
+    """A call by position, without options, of a registered task, and it can be sent. False may
+    also be not known: `check_all` tells."""
+    entry = catalog.entries.get(given.name)
+    if entry is None or not entry.schemas:
+        return False
+    return _is_usual(given, (compile_signature(entry.schemas[0]),))
 
 
 def fingerprint(submissions: Sequence[Submission]) -> str:
@@ -95,12 +103,13 @@ def _signatures(name: str, catalog: Catalog, loc: Loc) -> Signatures:
     return tuple(compile_signature(schema) for schema in entry.schemas)
 
 
-def _fits_the_first(given: Submission, signatures: Signatures) -> bool:
-    """The usual call of the usual task is right. False may also be not known."""
+def _is_usual(given: Submission, signatures: Signatures | None) -> bool:
+    """A call by position, without options, of a task that has been looked up: nothing is wrong
+    with it. False may also be not known."""
     values = given.values
     if values is None or values.kwargs or not signatures or signatures[0] is None:
         return False
-    return fits_by_position(values.args, signatures[0])
+    return _has_no_options(given) and fits_by_position(values.args, signatures[0])
 
 
 def _wrong_arguments(given: Submission, signatures: Signatures) -> Sequence[FieldError]:
@@ -116,11 +125,10 @@ def _wrong_arguments(given: Submission, signatures: Signatures) -> Sequence[Fiel
     return first
 
 
-def _is_plain(given: Submission) -> bool:
-    """It has no options that could be wrong, as most have not."""
-    options = (given.queue, given.task_id, given.countdown, given.eta, given.expires)
+def _has_no_options(given: Submission) -> bool:
     return (
-        options == _NONE
+        given.queue is given.task_id is None
+        and given.countdown is given.eta is given.expires is None
         and given.priority is given.max_retries is None
         and _name_problem(given.name) is None
     )

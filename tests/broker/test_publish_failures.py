@@ -14,7 +14,7 @@ import redis
 from app.broker import line
 from app.broker.calls import Call
 from app.broker.errand import Errand
-from app.broker.ids import tag_beginning, uuids
+from app.broker.ids import uuids
 from app.broker.message import Submission
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
@@ -153,7 +153,7 @@ async def test_what_was_sent_is_not_sent_again_when_the_answer_is_lost(
 ) -> None:
     for count in (1, 1_000):
         ids = uuids(b"0" * 16, count)
-        first = publisher._errand([ADD] * count, ids, tag_beginning(b"0" * 12), ("", "", ""))
+        first = publisher._errand([ADD] * count, ids, ("", "", ""))
         written = [one for piece in first.pieces() for one in piece]
         for key in ("", "key"):
             client.flushall()

@@ -59,7 +59,8 @@ async def read_body(receive: Receive) -> bytes | None:
 def decode(data: bytes, kind: type[T]) -> T:
     """JSON text as a checked value. Raises BadInput."""
     try:
-        return _decoder(kind).decode(data)
+        decoded: T = _decoders[kind].decode(data)
+        return decoded
     except ValidationError as error:
         raise _refusal(data, kind, str(error)) from None
     except RecursionError:
@@ -94,7 +95,7 @@ def json_text(raw: msgspec.Raw | UnsetType, kind: type[T], loc: Sequence[str | i
 def read_json(raw: msgspec.Raw, kind: type[T], loc: Sequence[str | int]) -> tuple[Json, T]:
     """An embedded JSON value that has to be `kind`: its text, and the value itself."""
     try:
-        text, value = str(raw, "utf-8"), _decoder(kind).decode(raw)
+        text, value = str(raw, "utf-8"), _decoders[kind].decode(raw)
     except ValidationError as error:
         what, path = _parted(str(error))
         given = _given(bytes(raw), path)
@@ -109,14 +110,13 @@ def read_json(raw: msgspec.Raw, kind: type[T], loc: Sequence[str | int]) -> tupl
     return text, value
 
 
-_decoders: dict[type[object], msgspec.json.Decoder[Any]] = {}
+class _Decoders(dict[type[object], msgspec.json.Decoder[Any]]):
+    def __missing__(self, kind: type[object]) -> msgspec.json.Decoder[Any]:
+        made = self[kind] = msgspec.json.Decoder(kind)
+        return made
 
 
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    found = _decoders.get(kind)
-    if found is None:
-        found = _decoders[kind] = msgspec.json.Decoder(kind)
-    return found
+_decoders = _Decoders()
 
 
 def _invalid(what: str) -> BadInput:
