@@ -26,4 +26,4 @@ class Actor:
 
 def may(actor: Actor, action: Action) -> bool:
     """Whether this actor may do that. Everybody who can reach this machine may, without a login."""
-    return bool(actor.name) and action in Action
+    return actor.name != "" and isinstance(action, Action)

@@ -14,16 +14,18 @@ from app.store.database import Database
 P = ParamSpec("P")
 T = TypeVar("T")
 
-UNWRITTEN = frozenset({Action.SUBMIT})
-"""Done without a line in the audit: the task that a submission makes is its record, and a line
-for each would cost more than sending it does."""
-
 
 class Run(Protocol):
     """Runs something that blocks in a thread."""
 
     async def __call__(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `read` answers; raises what it raises."""
+
+
+def permit(actor: Actor, action: Action) -> None:
+    """Raises Refused where this actor may not do that."""
+    if not may(actor, action):
+        raise Refused(f"{actor.name} may not {action.value}.")
 
 
 async def perform(
@@ -38,10 +40,7 @@ async def perform(
 ) -> T:
     """Do it for this actor. Raises Refused, StoreUnavailable where it can't be written down,
     and whatever `act` raises; nothing is done unless it has been written down before."""
-    if not may(actor, action):
-        raise Refused(f"{actor.name} may not {action.value}.")
-    if action in UNWRITTEN:
-        return await act()
+    permit(actor, action)
     entry = AuditEntry(
         at=time.time(),
         actor=actor.name,

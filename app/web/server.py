@@ -11,6 +11,7 @@ import uvloop
 from fastapi import FastAPI
 
 from app.web.listening import BACKLOG, listen
+from app.web.protocol import Protocol
 
 GRACE_SECONDS = 5
 """For requests that are still running when the server stops; streams end at once."""
@@ -54,7 +55,7 @@ class Server(uvicorn.Server):
 def make_server(app: FastAPI, ready: Callable[[], None] | None = None, **options: Any) -> Server:
     """A server for an application whose lifespan has begun; `options` are uvicorn's own."""
     settings: dict[str, Any] = {
-        "http": "httptools",
+        "http": Protocol,
         "ws": "none",
         "lifespan": "off",
         "backlog": BACKLOG,

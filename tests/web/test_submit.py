@@ -1,7 +1,10 @@
 """Submitting: what is accepted, what is refused, and that a refusal changes nothing."""
 
 import json
+import re
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -29,6 +32,32 @@ def test_a_submitted_addition_is_run_and_its_result_read(client: httpx.Client) -
     }
     task = ended(client, task_id)
     assert (task["state"], task["result"], task["args"]) == ("SUCCESS", 5, [2, 3])
+
+
+def test_an_answer_has_the_headers_of_all_others(client: httpx.Client) -> None:
+    answer = client.post("/tasks/add", json={"x": 2, "y": 3})
+    other = client.get(answer.headers["location"])
+
+    own = {"location"} | set(other.headers)
+    assert set(answer.headers) == own
+    alike = own - {"location", "date", "content-length"}
+    assert {name: answer.headers[name] for name in alike} == {
+        name: other.headers[name] for name in alike
+    }
+
+
+def test_requests_sent_one_behind_the_other_are_answered_in_order(site: Site) -> None:
+    address = urlsplit(site.url)
+    body = b'{"x": 2, "y": 3}'
+    head = f"POST /tasks/add HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection((address.hostname, address.port), 10) as plug:
+        plug.sendall((head.encode() + b"\r\n" + body) * 2)
+        plug.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
+        answers = b"".join(iter(lambda: plug.recv(65_536), b""))
+
+    assert answers.count(b"HTTP/1.1 202 Accepted\r\n") == 3
+    assert answers.count(b"connection: close\r\n") == 1
+    assert len(set(re.findall(rb'"task_id":"([^"]+)"', answers))) == 3
 
 
 def test_a_submitted_task_is_never_unknown(client: httpx.Client) -> None:

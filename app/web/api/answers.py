@@ -1,5 +1,6 @@
 """What the REST API answers, for its documentation and for the answers it makes itself."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -7,6 +8,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.domain.tasks import TaskState
 from app.feed.codec import Progress, Step, task_path
 from app.feed.fleet import QueueJson, WorkerJson
+from app.web.security import HEADERS, NO_STORE
+
+JSON = "application/json"
+CONTENT_TYPE = (b"content-type", JSON.encode())
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Value = Annotated[Any, Meta(description="Null where it is not known, or too large for a list")]
@@ -166,3 +171,15 @@ def links_of(task_id: str) -> Links:
     """The links of a task; its id quoted for a path."""
     path = task_path(task_id)
     return Links(path, path + "/events", "/ui" + path)
+
+
+def accepted(more: Iterable[tuple[bytes, bytes]], size: int) -> bytes:
+    """The head of a whole answer of so many bytes that says that tasks were sent: what an endpoint
+    says, `more` that this one does, and what the gate adds to every answer."""
+    lines = [b"%b: %b\r\n" % each for each in more]
+    return b"%b%bcontent-length: %d\r\n" % (_ACCEPTED, b"".join(lines), size)
+
+
+_ACCEPTED = b"HTTP/1.1 202 Accepted\r\n" + b"".join(
+    [b"%b: %b\r\n" % each for each in (CONTENT_TYPE, *HEADERS, NO_STORE)]
+)

@@ -15,18 +15,17 @@ from app.broker.message import Arguments, Submission
 from app.domain.errors import BadInput, FieldError, UmbelError
 from app.domain.tasks import TaskState
 from app.operations.actor import Actor
-from app.web.api.answers import Submitted, SubmittedBatch, links_of
+from app.web.api.answers import CONTENT_TYPE, Submitted, SubmittedBatch, accepted, links_of
 from app.web.api.bodies import Add, Batch, Delay, Long, Process, Submit
 from app.web.api.decode import decode, idempotency_key, read_body, read_json
 from app.web.errors import mistake, refusal, render
 from app.web.openapi import Documented, documented, header, operation
+from app.web.protocol import WHOLE_ANSWER, WholeAnswer
 from app.web.state import of_scope
 
 ADD = "worker.tasks.add"
 LONG = "worker.tasks.long_task"
 PROCESS = "worker.tasks.process_data"
-JSON = "application/json"
-CONTENT_TYPE = (b"content-type", JSON.encode())
 
 IDEMPOTENCY = header(
     "Idempotency-Key",
@@ -68,6 +67,9 @@ class SubmitEndpoint(Generic[T]):
             return
         except Exception as error:
             await render(mistake(scope["path"], error))(scope, receive, send)
+            return
+        answer: WholeAnswer | None = scope.get(WHOLE_ANSWER)
+        if answer is not None and answer(accepted(more, len(body)), body):
             return
         headers = [CONTENT_TYPE, *more, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 202, "headers": headers})

@@ -16,11 +16,11 @@ from app.operations.operations import Changes
 from app.store import audit, pages, totals
 from app.store import tasks as stored
 from app.store.database import Database
-from app.web.api.answers import Requested, Retried, TaskDetail, TaskPage, links_of
+from app.web.api.answers import JSON, Requested, Retried, TaskDetail, TaskPage, links_of
 from app.web.api.bodies import Retry
 from app.web.api.decode import decode, idempotency_key, json_text
 from app.web.api.parameters import FILTER_PARAMETERS, SORT
-from app.web.api.submit import IDEMPOTENCY, JSON, LOCATION, actor_of, moment_of, start_of
+from app.web.api.submit import IDEMPOTENCY, LOCATION, actor_of, moment_of, start_of
 from app.web.openapi import documented
 from app.web.signatures import placed
 from app.web.state import umbel_of
