@@ -15,9 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.domain.errors import FeedUnavailable
-from app.domain.tasks import Task
-from app.feed.changes import Change, frame_of, id_order, reset
-from app.feed.codec import decode_summary
+from app.feed.changes import Change, id_order, reset
 from app.feed.replicas import Replica, read_replicas
 from app.feed.status import RecorderStatus, read_status
 from app.feed.stream import (
@@ -31,6 +29,7 @@ from app.feed.stream import (
     newest_entry,
     read_entries,
 )
+from app.feed.tailed import Tailed
 
 RING_BYTES = 16 * 1024 * 1024
 """Of frames: some 15,000 changes, seconds in a storm and hours otherwise. Older ones are
@@ -49,25 +48,6 @@ REPLAY_PAGE = 500
 """Changes read from Redis at once for one stream that resumes: about half a megabyte."""
 CATCH_UP_SECONDS = 2.0
 """Patience with an id that another replica has seen and we have not, yet."""
-
-
-class Tailed:
-    """A change with what all its readers share: its frame, and its task, decoded once."""
-
-    __slots__ = ("_task", "change", "frame", "position")
-
-    def __init__(self, position: int, change: Change) -> None:
-        self.position = position
-        self.change = change
-        self.frame = frame_of(change)
-        self._task: Task | None = None
-
-    @property
-    def task(self) -> Task | None:
-        """The task of a task's change as its summary has it, shared: not to be changed."""
-        if self._task is None and self.change.kind == "task":
-            self._task = decode_summary(self.change.data)
-        return self._task
 
 
 class Tail:
@@ -196,7 +176,7 @@ class Tail:
             self.position += 1
             tailed = Tailed(self.position, change)
             self._ring.append(tailed)
-            self._bytes += len(tailed.frame)
+            self._bytes += tailed.size
             if change.id:
                 self.head = change.id
                 self._positions[change.id] = self.position
@@ -214,7 +194,7 @@ class Tail:
             self._bytes > keep_bytes or len(self._ring) - drop > keep_count
         ):
             oldest = self._ring[drop]
-            self._bytes -= len(oldest.frame)
+            self._bytes -= oldest.size
             self._positions.pop(oldest.change.id, None)
             drop += 1
         del self._ring[:drop]

@@ -12,7 +12,8 @@ import msgspec
 
 from app.domain.tasks import TaskState
 from app.feed.codec import decode_summary
-from app.feed.tail import Tail, Tailed
+from app.feed.tail import Tail
+from app.feed.tailed import Tailed
 
 LOOK_SECONDS = 30.0
 """Longest sleep of the reader; a change wakes it anyway."""

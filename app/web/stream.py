@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from app.domain.errors import BadInput, FeedUnavailable, FieldError, UmbelError
 from app.domain.filters import TaskFilter, parse_filter
 from app.feed.changes import Kind
-from app.feed.tail import Tailed
+from app.feed.tailed import Tailed
 from app.feed.times import moment
 from app.web.api.parameters import FILTER_PARAMETERS
 from app.web.errors import describe, render

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from app.domain.tasks import Task
 from app.feed.changes import Change
 from app.feed.codec import encode_summary
-from app.feed.tail import Tailed
+from app.feed.tailed import Tailed
 from app.web.pages import live
 from app.web.pages.digest import Digest
 from app.web.pages.query import read_query

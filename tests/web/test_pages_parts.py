@@ -20,7 +20,7 @@ from app.domain.errors import BadSearch, StoreUnavailable, TooMany
 from app.domain.tasks import Task, TaskState, Transition
 from app.feed.changes import Change
 from app.feed.codec import encode_summary
-from app.feed.tail import Tailed
+from app.feed.tailed import Tailed
 from app.operations.catalog import Catalog, Entry
 from app.web.pages import channel as channels
 from app.web.pages import formats, live

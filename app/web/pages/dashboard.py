@@ -10,7 +10,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from app.domain.columns import Columns
-from app.feed.tail import Tailed
+from app.feed.tailed import Tailed
 from app.web.compared import Comparison
 from app.web.errors import Problem
 from app.web.figures import Charts

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.feed.codec import decode_summary
-from app.feed.tail import Tailed
+from app.feed.tailed import Tailed
 
 
 class _Peek(msgspec.Struct):

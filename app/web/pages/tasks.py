@@ -14,7 +14,7 @@ from app.domain.errors import BadSearch, Unavailable
 from app.domain.filters import Sort
 from app.domain.search_keys import KEYS
 from app.domain.tasks import Task, TaskState, seq_of
-from app.feed.tail import Tailed
+from app.feed.tailed import Tailed
 from app.store import lost, totals
 from app.store import tasks as stored
 from app.store.tasks import Page
