@@ -12,9 +12,10 @@ from app.domain.filters import parse_filter
 from app.feed.times import moment
 from app.store import markers
 from app.store.markers import KEPT, Marker
+from app.web.api.answers import JSON
 from app.web.api.bodies import Mark
 from app.web.api.decode import decode
-from app.web.api.submit import JSON, actor_of, moment_of
+from app.web.api.submit import actor_of, moment_of
 from app.web.openapi import documented, query
 from app.web.state import umbel_of
 
