@@ -36,9 +36,10 @@ STEADY_SECONDS = 60.0
 CONTESTED_SECONDS = 5.0
 """Its pause then, so that the two do not spend their time with taking over."""
 CANCEL_AGAIN_SECONDS = 0.1
-GARBAGE_THRESHOLDS = (50_000, 20, 50)
-"""Python's own (700, 10, 10) would walk the 50,000 tasks in memory many times a second in a
-storm; they hold no cycles, so there is next to nothing to find."""
+GARBAGE_THRESHOLDS = (250_000, 20, 50)
+"""Python's own (700, 10, 10) would walk the tasks in memory many times a second in a storm; they
+hold no cycles, so there is next to nothing to find. So many objects are more than the largest tick
+makes and forgets again, and 25 MiB if all of them were cycles."""
 
 T = TypeVar("T")
 
@@ -210,3 +211,5 @@ async def record(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, recorder.stop)
     await recorder.run()
+    # Python looks through all that is left as it ends, which takes longer than the rest of it.
+    gc.freeze()
