@@ -4,7 +4,8 @@ One class a type of event, with the fields that we read and the types that they 
 msgspec decodes a body straight into them. The wire is described in docs/protocol.md.
 
 What every task has is built by the order of its fields, as naming them takes twice as long; and
-what an event does not have is not asked about, as a call costs more than a comparison.
+what an event does not have, or has as it should be, is not asked about, as a call costs more than
+a comparison.
 """
 
 from typing import ClassVar
@@ -13,6 +14,7 @@ import msgspec
 
 from app.broker import texts
 from app.broker.envelope import ABSENT, WireEvent
+from app.broker.texts import CLOCK_AHEAD, ID_LIMIT, LAST_TIME, REPR_LIMIT, known_name
 from app.domain import events as domain
 
 
@@ -52,19 +54,27 @@ class Sent(Described, tag="task-sent", kw_only=True, gc=False):
     umbel: Extra | None = None
 
     def event(self, heard_at: float) -> domain.TaskSent:
-        own = texts.task_id(self.uuid)
+        own, at, args, kwargs = self.uuid, self.timestamp, self.args, self.kwargs
+        if not (own and len(own) <= ID_LIMIT and own.isprintable()):
+            own = texts.task_id(own)
+        if at is None or not 0 < at < heard_at + CLOCK_AHEAD:
+            at = heard_at
+        if args and not (len(args) <= REPR_LIMIT and args.isprintable()):
+            args = texts.shorten(args, REPR_LIMIT)
+        if kwargs and not (len(kwargs) <= REPR_LIMIT and kwargs.isprintable()):
+            kwargs = texts.shorten(kwargs, REPR_LIMIT)
         extra = self.umbel
         priority = extra.priority if extra else self.priority
         return domain.TaskSent(
             own,
-            texts.moment(self.timestamp, heard_at),
+            at,
             heard_at,
-            texts.known_name(self.name),
-            texts.shorten(self.args, texts.REPR_LIMIT),
-            texts.shorten(self.kwargs, texts.REPR_LIMIT),
+            known_name(self.name),
+            args,
+            kwargs,
             texts.json_text(extra.args) if extra else None,
             texts.json_text(extra.kwargs) if extra else None,
-            texts.known_name(self.queue),
+            known_name(self.queue),
             texts.retries(self.retries) if self.retries else 0,
             None if priority is None else texts.priority(priority),
             None if self.eta is None else texts.point_in_time(self.eta),
@@ -83,21 +93,29 @@ class Received(Described, tag="task-received", kw_only=True, gc=False):
     redelivered: bool | None = None
 
     def event(self, heard_at: float) -> domain.TaskReceived:
-        own = texts.task_id(self.uuid)
+        own, at, args, kwargs = self.uuid, self.timestamp, self.args, self.kwargs
+        if not (own and len(own) <= ID_LIMIT and own.isprintable()):
+            own = texts.task_id(own)
+        if at is None or not 0 < at < heard_at + CLOCK_AHEAD:
+            at = heard_at
+        if args and not (len(args) <= REPR_LIMIT and args.isprintable()):
+            args = texts.shorten(args, REPR_LIMIT)
+        if kwargs and not (len(kwargs) <= REPR_LIMIT and kwargs.isprintable()):
+            kwargs = texts.shorten(kwargs, REPR_LIMIT)
         return domain.TaskReceived(
             own,
-            texts.moment(self.timestamp, heard_at),
+            at,
             heard_at,
-            texts.known_name(self.hostname),
-            texts.known_name(self.name),
-            texts.shorten(self.args, texts.REPR_LIMIT),
-            texts.shorten(self.kwargs, texts.REPR_LIMIT),
+            known_name(self.hostname),
+            known_name(self.name),
+            args,
+            kwargs,
             texts.retries(self.retries) if self.retries else 0,
             None if self.eta is None else texts.point_in_time(self.eta),
             None if self.expires is None else texts.point_in_time(self.expires),
             own if self.root_id == own else texts.root_id(self.root_id),
             None if self.parent_id is None else texts.other_id(self.parent_id, own),
-            texts.known_name(self.queue),
+            known_name(self.queue),
             None if self.priority is None else texts.priority(self.priority),
             None if self.group is None else texts.other_id(self.group, own),
             None if self.chord is None else texts.other_id(self.chord, own),
@@ -111,12 +129,12 @@ class Started(WireEvent, tag="task-started", kw_only=True, gc=False):
     uuid: str
 
     def event(self, heard_at: float) -> domain.TaskStarted:
-        return domain.TaskStarted(
-            texts.task_id(self.uuid),
-            texts.moment(self.timestamp, heard_at),
-            heard_at,
-            texts.known_name(self.hostname),
-        )
+        own, at = self.uuid, self.timestamp
+        if not (own and len(own) <= ID_LIMIT and own.isprintable()):
+            own = texts.task_id(own)
+        if at is None or not 0 < at < heard_at + CLOCK_AHEAD:
+            at = heard_at
+        return domain.TaskStarted(own, at, heard_at, known_name(self.hostname))
 
 
 class Succeeded(WireEvent, tag="task-succeeded", kw_only=True, gc=False):
@@ -127,14 +145,16 @@ class Succeeded(WireEvent, tag="task-succeeded", kw_only=True, gc=False):
     runtime: float | None = None
 
     def event(self, heard_at: float) -> domain.TaskSucceeded:
-        return domain.TaskSucceeded(
-            texts.task_id(self.uuid),
-            texts.moment(self.timestamp, heard_at),
-            heard_at,
-            texts.known_name(self.hostname),
-            texts.shorten(self.result, texts.REPR_LIMIT),
-            texts.duration(self.runtime),
-        )
+        own, at, result, runtime = self.uuid, self.timestamp, self.result, self.runtime
+        if not (own and len(own) <= ID_LIMIT and own.isprintable()):
+            own = texts.task_id(own)
+        if at is None or not 0 < at < heard_at + CLOCK_AHEAD:
+            at = heard_at
+        if result and not (len(result) <= REPR_LIMIT and result.isprintable()):
+            result = texts.shorten(result, REPR_LIMIT)
+        if runtime is not None and not 0 <= runtime < LAST_TIME:
+            runtime = None
+        return domain.TaskSucceeded(own, at, heard_at, known_name(self.hostname), result, runtime)
 
 
 class Unsuccessful(WireEvent, kw_only=True, gc=False):

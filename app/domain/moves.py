@@ -1,5 +1,7 @@
 """How a task moves: forward, to its end, into a next attempt, and what its story says of it."""
 
+from functools import partial
+
 from app.domain.events import ResultStored, TaskFound, TaskReceived, TaskSent
 from app.domain.tasks import Task, TaskState, Transition
 
@@ -15,7 +17,7 @@ PROGRESS, RETRY, SUCCESS = TaskState.PROGRESS, TaskState.RETRY, TaskState.SUCCES
 FAILURE, REVOKED, REJECTED = TaskState.FAILURE, TaskState.REVOKED, TaskState.REJECTED
 LOST = TaskState.LOST
 
-_step = tuple.__new__
+make_step = partial(tuple.__new__, Transition)
 """Makes a `Transition` of its five cells in half the time that its own constructor takes."""
 RANK = {PENDING: 0, RECEIVED: 1, STARTED: 2, PROGRESS: 3, RETRY: 4}
 _ENDED_RANK = 5
@@ -152,7 +154,7 @@ def write(
     text = note[:NOTE_LIMIT] if note else None
     if attempt is None:
         attempt = task.retries
-    step = _step(Transition, (state, at, worker, attempt, text))
+    step = make_step((state, at, worker, attempt, text))
     steps = task.transitions
     if not steps or _follows(steps[-1], state, at, attempt):
         steps.append(step)

@@ -53,13 +53,15 @@ from app.domain.moves import (
     end,
     fill,
     is_over,
+    make_step,
     move,
     next_attempt,
     restamp,
     was_terminated,
     write,
 )
-from app.domain.tasks import Task, Transition, seq_of
+from app.domain.ordinary import receive, start, succeed
+from app.domain.tasks import Task, seq_of
 
 AGAIN = "delivered again"
 """The note of a step that the broker's second delivery made."""
@@ -67,7 +69,8 @@ AGAIN = "delivered again"
 
 def begin(event: TaskEvent) -> Task:
     """The task that an event about an unknown id tells of, placed by the event's time."""
-    moment = max(0.0, min(event.at, event.heard_at))
+    at, heard_at = event.at, event.heard_at
+    moment = at if 0.0 <= at <= heard_at else max(0.0, min(at, heard_at))
     seq = seq_of(moment, crc32(event.task_id.encode()))
     if type(event) is TaskSent and event.retries == 0:
         return _first_sent(event, seq)
@@ -98,7 +101,7 @@ def _first_sent(event: TaskSent, seq: int) -> Task:
         group_id=event.group_id,
         chord_id=event.chord_id,
         retry_of=event.retry_of,
-        transitions=[Transition(PENDING, event.at)],
+        transitions=[make_step((PENDING, event.at, None, 0, None))],
     )
 
 
@@ -124,6 +127,8 @@ def _sent(task: Task, event: TaskSent) -> bool:
 
 
 def _received(task: Task, event: TaskReceived) -> bool:
+    if receive(task, event):
+        return True
     changed = describe(task, event)
     if event.retries < task.retries:
         return changed
@@ -164,6 +169,8 @@ def _fill_received(task: Task, event: TaskReceived) -> bool:
 
 
 def _started(task: Task, event: TaskStarted) -> bool:
+    if start(task, event):
+        return True
     if task.state.ended:
         forgotten = task.state is REVOKED and not was_terminated(task)
         after = task.finished_at is not None and event.at > task.finished_at
@@ -230,6 +237,8 @@ def _progress(
 
 
 def _succeeded(task: Task, event: TaskSucceeded) -> bool:
+    if succeed(task, event):
+        return True
     if task.state is REVOKED and was_terminated(task) and event.result_repr in (None, "None"):
         return False
     changed = task.state is not SUCCESS

@@ -202,21 +202,17 @@ def _encode(
         f',"result_repr":{result_repr},"exception":{error}{traceback}'
         f',"queue":{_name(task.queue)},"worker":{_name(task.worker)}'
         f',"priority":{"null" if task.priority is None else task.priority}'
-        f',"retries":{task.retries},"eta":{_moment(task.eta)},"expires":{_moment(task.expires)}'
-        f',"sent_at":{_moment(task.sent_at)},"received_at":{_moment(task.received_at)}'
-        f',"started_at":{_moment(task.started_at)},"finished_at":{_moment(task.finished_at)}'
-        f',"wait_seconds":{_seconds(task.wait)},"runtime_seconds":{_seconds(task.runtime)}'
+        f',"retries":{task.retries},"eta":{print_moment(task.eta)},"expires":{print_moment(task.expires)}'
+        f',"sent_at":{print_moment(task.sent_at)},"received_at":{print_moment(task.received_at)}'
+        f',"started_at":{print_moment(task.started_at)},"finished_at":{print_moment(task.finished_at)}'
+        f',"wait_seconds":{print_seconds(task.wait)},"runtime_seconds":{print_seconds(task.runtime)}'
         f',"progress":{_progress(task)}'
         f',"root_id":{own if task.root_id == task_id else _id(task.root_id)}'
-        f',{_related(task)},"redelivery_at":{_moment(task.redelivery_at)}{story}'
+        f',{_related(task)},"redelivery_at":{print_moment(task.redelivery_at)}{story}'
         f',"seen_at":{print_micros(task.seq >> SEQ_SHIFT)},"seq":"{task.seq}"'
         f',"links":{{"self":"{path}","events":"{path}/events","page":"/ui{path}"}}}}'
     )
     return printed.encode("utf-8", "replace")
-
-
-def _seconds(seconds: float | None) -> str:
-    return "null" if seconds is None else print_seconds(seconds)
 
 
 def _dump(value: object) -> str:
@@ -243,10 +239,6 @@ def _related(task: Task) -> str:
     return f'"parent_id":{parent},"group_id":{group},"chord_id":{chord},"retry_of":{retried}'
 
 
-def _moment(seconds: float | None) -> str:
-    return "null" if seconds is None else print_moment(seconds)
-
-
 def _id(text: str | None) -> str:
     if text is None:
         return "null"
@@ -271,7 +263,9 @@ def _plain(number: float | None) -> float | int | None:
 
 def _short(value: Json | None, text: str | None) -> _Printed:
     if value is None:
-        return "null", "null" if text is None else _quote(_cut(text))
+        if text is None:
+            return "null", "null"
+        return "null", _dump(text if len(text) <= SUMMARY_VALUE else _cut(text))
     if len(value) <= SUMMARY_VALUE:
         return value, "null"
     return "null", _quote(_cut(text or value))

@@ -8,7 +8,7 @@ from app.domain.filters import print_time
 
 def moment(seconds: float | None) -> str | None:
     """RFC 3339 in UTC with microseconds; None where it isn't known or no calendar has it."""
-    printed = "null" if seconds is None else print_moment(seconds)
+    printed = print_moment(seconds)
     return None if printed == "null" else printed[1:-1]
 
 
@@ -17,11 +17,14 @@ def read_moment(text: str | None) -> float | None:
     return None if text is None else datetime.fromisoformat(text).timestamp()
 
 
-def print_moment(seconds: float) -> str:
-    """The same as JSON, quotes included; `null` for a year that no calendar has."""
+def print_moment(seconds: float | None) -> str:
+    """The same as JSON, quotes included; `null` for none, and for a year that no calendar has."""
+    if seconds is None:
+        return "null"
     try:
-        return print_micros(int(seconds * 1e6 + 0.5))
-    except (ValueError, OverflowError):
+        whole, rest = divmod(int(seconds * 1e6 + 0.5), 1_000_000)
+        return f'{_second(whole)}{_THREE_DIGITS[rest // 1000]}{_THREE_DIGITS[rest % 1000]}Z"'
+    except (ValueError, OverflowError, OSError):
         return "null"
 
 
@@ -37,10 +40,12 @@ def print_micros(micros: int) -> str:
         return "null"
 
 
-def print_seconds(seconds: float) -> str:
-    """So many seconds, of any sign, to the microsecond, as a JSON number; `null` for what is no
-    number. Python's own way of printing a fraction looks for the shortest one, which takes five
-    times as long."""
+def print_seconds(seconds: float | None) -> str:
+    """So many seconds, of any sign, to the microsecond, as a JSON number; `null` for none and for
+    what is no number. Python's own way of printing a fraction looks for the shortest one, which
+    takes five times as long."""
+    if seconds is None:
+        return "null"
     try:
         micros = int(abs(seconds) * 1e6 + 0.5)
     except (ValueError, OverflowError):

@@ -112,7 +112,7 @@ class Feed:
                 raise Superseded("Another recorder holds the lease and announces now.")
             whole &= bool(answer)
             self._announced = part[-1].id
-            self._since_trim += sum(len(change.data) for change in part)
+            self._since_trim += sum([len(change.data) for change in part])
         if self._since_trim >= TRIM_EVERY:
             async with feed_errors():
                 await self.trim()

@@ -142,7 +142,7 @@ def pack(changes: list[Change], task_ids: Iterable[str]) -> Announcement:
 
 
 def _size(changes: list[Change]) -> int:
-    return sum(len(change.data) for change in changes)
+    return sum([len(change.data) for change in changes])
 
 
 def _clear_before(db: Database, feed_id: str) -> None:

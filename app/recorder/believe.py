@@ -76,21 +76,20 @@ class Beliefs:
         """Lets the events change the tasks. Those of `missing` must have been loaded."""
         known, ended = self._open, self._ended
         changed: dict[str, Task] = {}
-        ends: dict[str, _End | None] = {}
+        ends: dict[str, _End | None] = {}  # of those that had ended before
         new: set[str] = set()
         refused = 0
         for event in events:
             task_id = event.task_id
-            task = known.get(task_id) or ended.get(task_id)
+            task = known.get(task_id)
             try:
-                if task is None:
+                if task is None and (task := ended.get(task_id)) is None:
                     if type(event) is TaskLost:
                         continue  # forgotten meanwhile: there is nothing left to give up
                     known[task_id] = changed[task_id] = self._begin(event)
-                    ends[task_id] = None
                     new.add(task_id)
                     continue
-                if task_id not in ends:
+                if task_id in ended and task_id not in ends:
                     ends[task_id] = _end_of(task)
                 if reduce(task, event):
                     changed[task_id] = task
@@ -102,7 +101,9 @@ class Beliefs:
         self._forget_oldest()
         tallies: dict[TallyKey, Tally] = {}
         for task in changed.values():
-            _count(tallies, ends[task.id], _end_of(task))
+            before, after = ends.get(task.id), _end_of(task)
+            if before != after:
+                _count(tallies, before, after)
         return Believed(list(changed.values()), new, tallies, refused)
 
     def _begin(self, event: TaskEvent) -> Task:
@@ -164,8 +165,6 @@ def _end_of(task: Task) -> _End | None:
 
 def _count(tallies: dict[TallyKey, Tally], before: _End | None, after: _End | None) -> None:
     """A task that ends otherwise than was believed is taken back where it was counted."""
-    if before == after:
-        return
     if before is not None:
         key, runtime, wait, whole = before
         _tally(tallies, key).take_back(runtime, wait, whole)

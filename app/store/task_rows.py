@@ -77,6 +77,7 @@ _TAKE_OLDEST = text(
 )
 _REMOVE_TEXTS = text("DELETE FROM task_texts WHERE place BETWEEN :first AND :last")
 _TAKEN = "SELECT seq FROM tasks WHERE seq IN ({})"
+_LAST = "SELECT max(seq) FROM tasks"
 
 Several = tuple[str | None, ...]
 Cells = tuple[Any, ...]
@@ -250,9 +251,14 @@ def _as_known(row: Sequence[Any]) -> _Known:
 
 def _make_room(connection: Connection, new: list[Task]) -> None:
     """Moves new tasks whose place is taken, in the store or among them, to the next free one."""
+    if not new:
+        return
     for task in new:
         task.seq = within(task.seq)
-    taken = {row[0] for row in look_up(connection, _TAKEN, [task.seq for task in new])}
+    # Most are newer than all that is there.
+    last = connection.exec_driver_sql(_LAST).scalar() or 0
+    inside = [task.seq for task in new if task.seq <= last]
+    taken = {row[0] for row in look_up(connection, _TAKEN, inside)}
     for task in new:
         reach = 1
         collided = task.seq in taken

@@ -26,18 +26,18 @@ EVENTS = 4 * TASKS
 NOW = 1_795_372_577.0
 TRANSPORT = Transport.from_options("redis://127.0.0.1:6379/0")
 
-TRANSLATING = 20.5
-"""Calls for each event, from a published message to a value; there are 17.8."""
-BELIEVING = 25.0
-"""Calls for each event, from values to tasks and tallies; there are 21.5."""
-ENCODING = 74.0
-"""Calls for each task, to its summary and its share of what is announced; there are 64.1."""
-KEEPING = 62.5
-"""Calls for each task of a transaction, in Python; there are 54.2. Rows are written in C."""
+TRANSLATING = 16.4
+"""Calls for each event, from a published message to a value; there are 14.3."""
+BELIEVING = 15.0
+"""Calls for each event, from values to tasks and tallies; there are 13.0."""
+ENCODING = 56.5
+"""Calls for each task, to its summary and its share of what is announced; there are 49.1."""
+KEEPING = 59.5
+"""Calls for each task of a transaction, in Python; there are 51.6. Rows are written in C."""
 STATEMENTS = 16
 """SQL of a transaction, however many tasks are in it; there are 14."""
-MOST = 980
-"""Bytes for each event that are allocated at once: of values, tasks, summaries; there are 852."""
+MOST = 705
+"""Bytes for each event that are allocated at once: of values, tasks, summaries; there are 610."""
 KNOWN = 1_450
 """Bytes for each task that stay in memory, as `Beliefs` remembers it; there are 1,260."""
 LOOSE = 3
