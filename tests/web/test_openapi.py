@@ -22,6 +22,7 @@ CONTRACT = {
     ("delete", "/tasks/{task_id}"),
     ("post", "/tasks/{task_id}/retry"),
     ("get", "/tasks"),
+    ("get", "/tasks/export"),
     ("get", "/events"),
     ("get", "/tasks/{task_id}/events"),
     ("get", "/workers"),

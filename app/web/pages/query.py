@@ -83,6 +83,13 @@ class Query:
         """The address of all tasks, in the same order and columns."""
         return self._address(Search())
 
+    def export(self, format: str, *, columns: bool = False) -> str:
+        """Where all that this query finds is a file: of the columns shown, or of all fields."""
+        pairs = [("format", format), *(pair for pair in self.pairs if pair[0] != "columns")]
+        if columns:
+            pairs.append(("columns", str(self.columns)))
+        return f"/tasks/export?{urlencode(pairs, safe=_READABLE)}"
+
     def usual_columns(self) -> str:
         """The address of the same tasks in the usual columns."""
         return replace(self, columns=USUAL).address()

@@ -20,6 +20,7 @@ from app.store import tasks as stored
 from app.store.tasks import Page
 from app.store.totals import Total
 from app.web.language import marked
+from app.web.lines import EXPORT_LIMIT
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
 from app.web.pages.formats import dom_id
@@ -208,6 +209,7 @@ async def index(request: Request) -> Response:
         mistakes=(),
         orders=ORDERS,
         keys=KEYS,
+        export_limit=EXPORT_LIMIT,
     )
 
 
