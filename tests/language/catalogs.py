@@ -63,18 +63,23 @@ def languages() -> Iterator[tuple[str, Path]]:
 def read(path: Path, tag: str | None = None) -> Catalog:
     """A catalog as its file has it."""
     with path.open("rb") as file:
-        return read_po(file, locale=tag, abort_invalid=True)
+        found = read_po(file, locale=tag, abort_invalid=True)
+    found.creation_date = found.revision_date = LONG_AGO
+    return found
 
 
 def updated(path: Path, tag: str, template: Catalog) -> Catalog:
     """A language's catalog with the messages that there are now; new ones are empty."""
-    found = read(path, tag) if path.exists() else Catalog(locale=tag)
+    found = (
+        read(path, tag)
+        if path.exists()
+        else Catalog(locale=tag, creation_date=LONG_AGO, revision_date=LONG_AGO)
+    )
     found.update(template, no_fuzzy_matching=True)
     found.obsolete.clear()
     found.header_comment = HEADER
     found.project = "Umbel"
     found.fuzzy = False
-    found.creation_date = found.revision_date = LONG_AGO
     return found
 
 

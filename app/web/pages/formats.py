@@ -6,6 +6,7 @@ again: so times stand absolute here, and `static/js/times.js` turns them into ag
 
 import re
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import blake2s
 from itertools import pairwise
 
@@ -18,6 +19,10 @@ PREVIEW = 100
 """Characters of arguments or an error in a row: about what fits on one line of a wide screen."""
 UNKNOWN = "—"
 
+GREAT = marked_in("great numbers", "9 %(number)s G;6 %(number)s M;3 %(number)s k")
+"""How great numbers are shortened: powers of ten, the greatest first, each with its word. Languages
+have words for other powers."""
+PERCENT = marked("%(number)s %%")
 MILLISECONDS, SECONDS = marked("%(number)s ms"), marked("%(number)s s")
 UNITS = (
     (marked("%(number)s d"), 86_400),
@@ -101,10 +106,10 @@ def amount(number: float | None) -> str:
         return f"{number:,.1f}"
     if abs(number) < 100_000:
         return f"{int(number):,}"
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(number) >= size:
-            return f"{number / size:.1f} {unit}"
-    return UNKNOWN
+    for power, unit in _steps(text(GREAT)):
+        if abs(number) >= 10**power:
+            return unit % {"number": f"{number / 10**power:.1f}"}
+    return f"{int(number):,}"
 
 
 def share(part: float, whole: float) -> str:
@@ -114,7 +119,12 @@ def share(part: float, whole: float) -> str:
     tenths = round(part / whole * 1000)
     if 0 < part < whole:
         tenths = max(1, min(999, tenths))
-    return f"{tenths // 10} %" if tenths % 10 == 0 else f"{tenths / 10:.1f} %"
+    return percents(tenths // 10 if tenths % 10 == 0 else tenths / 10)
+
+
+def percents(number: float) -> str:
+    """`2.5 %`, `20 %`."""
+    return text(PERCENT) % {"number": f"{number:g}"}
 
 
 def size(count: int) -> str:
@@ -180,6 +190,12 @@ def percent(part: float | None, whole: float | None) -> int | None:
     if part is None or not whole or whole <= 0:
         return None
     return max(0, min(100, int(part / whole * 100)))
+
+
+@cache
+def _steps(message: str) -> tuple[tuple[int, str], ...]:
+    steps = (step.partition(" ") for step in message.split(";"))
+    return tuple((int(power), unit) for power, _space, unit in steps)
 
 
 def _moment(at: float, form: str) -> str:

@@ -12,7 +12,7 @@ from app.feed.status import RecorderStatus
 from app.store.stories import Stories
 from app.web.health import Health, Part
 from app.web.language import gettext as _
-from app.web.pages.formats import amount, duration
+from app.web.pages.formats import amount, duration, percents
 from app.web.quality import Known
 from app.web.sentences import sentence
 
@@ -350,7 +350,7 @@ def _share(asked: _Asked, found: Stories) -> Figure:
         return asked.of(_("no task ended"))
     # Rounded down: 100 % says that not one is missing.
     percent = int(found.share * 1000) / 10
-    value = "100 %" if found.whole == found.ended else f"{percent:.1f} %"
+    value = percents(100 if found.whole == found.ended else percent)
     total = _("%(part)s of %(all)s", part=amount(found.whole), all=amount(found.ended))
     bad = found.share < WHOLE_BAD
     return asked.of(value, bad=bad, note=found.share < 1, total=total)

@@ -59,6 +59,7 @@ class Templates:
             "machine_time": formats.machine_time,
             "moment": formats.moment,
             "percent": formats.percent,
+            "percents": formats.percents,
             "pretty": json_text.pretty,
             "ran": formats.ran,
             "short_id": formats.short_id,

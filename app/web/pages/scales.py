@@ -10,7 +10,7 @@ from math import floor, log, log10
 from typing import NamedTuple
 
 from app.web.language import text
-from app.web.pages.formats import SECONDS, amount, day, duration
+from app.web.pages.formats import SECONDS, amount, day, duration, percents
 
 WHOLE = 100.0
 """The height and the width of a drawing."""
@@ -81,7 +81,7 @@ def of_counts(greatest: int) -> Scale:
 def of_shares(greatest: float) -> Scale:
     """For parts of 1."""
     top = next((top for top in _SHARES if top >= greatest), 1.0)
-    return _linear(top, [(each, f"{each * 100:g} %") for each in (0, top / 2, top)])
+    return _linear(top, [(each, percents(each * 100)) for each in (0, top / 2, top)])
 
 
 def of_durations(shortest: float, longest: float) -> Scale:
