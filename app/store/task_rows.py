@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence, Set
+from math import isfinite
 from random import randrange
 from typing import Any, NamedTuple
 
@@ -168,8 +169,9 @@ def _plain_cells(task_id: str, task: Task, numbers: Numbers) -> Cells | None:
     reprs, root_id = (task.args_repr, task.kwargs_repr, task.result_repr), task.root_id
     if seldom != _NOTHING or not harmless((root_id, *reprs)):
         return None
-    sent_at, received_at, started_at = task.sent_at, task.received_at, task.started_at
-    finished_at, runtime = task.finished_at, task.runtime
+    moments = (task.sent_at, task.received_at, task.started_at, task.finished_at, task.runtime)
+    if None in moments or not isfinite(sum(moments)):  # type: ignore[arg-type]
+        moments = finite(moments)  # type: ignore[assignment]
     return (
         task.seq,
         task_id,
@@ -180,7 +182,7 @@ def _plain_cells(task_id: str, task: Task, numbers: Numbers) -> Cells | None:
         None if task.priority is None else small(task.priority),
         small(task.retries) if task.retries else 0,
         0,
-        *finite((sent_at, received_at, started_at, finished_at, runtime)),
+        *moments,
         "" if root_id == task_id else root_id or None,
         *reprs,
         steps_text(task.transitions),
