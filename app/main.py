@@ -134,6 +134,7 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
         health=health,
         quality=Quality(db, reading),
         version=VERSION,
+        label=settings.label,
         started_at=time.time(),
     )
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from app.broker.transport import EVENTS_BYTES, NO_RESULTS, Transport, redis_url
 from app.domain.errors import BadSetting, CannotStart
+from app.domain.label import Label, read_label
 from app.store.address import FILE_NAME, address_of
 
 PREFIX = "UMBEL_"
@@ -226,6 +227,16 @@ class Settings:
             "a number of bytes from 1048576 (1 MiB)",
             "What the stream of durable events may take of Redis, in bytes. The worker "
             "plugin reads the same variable. Default: 134217728 (128 MiB), half a million events.",
+        ),
+    )
+    label: Label = field(
+        default=Label(),
+        metadata=_about(
+            read_label,
+            "a word of up to 24 characters, with or without a colon and one of red, amber, green, "
+            "blue, violet and grey",
+            "Which environment this is, shown on each page: `production`, `staging`. Names like "
+            "these have a colour of their own; another follows a colon: `shop EU:violet`.",
         ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(

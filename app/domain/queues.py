@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+STALE = 30.0
+"""Seconds without a measurement after which a depth is no longer shown as the present one:
+the recorder measures every few seconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:

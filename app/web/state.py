@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from starlette.types import Scope
 
 from app.broker.transport import Transport
+from app.domain.label import Label
 from app.feed.tail import Tail
 from app.operations.operations import Operations
 from app.store.database import Database
@@ -35,6 +36,7 @@ class Umbel:
     health: Health
     quality: Quality
     version: str
+    label: Label
     started_at: float
 
 

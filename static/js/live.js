@@ -9,7 +9,7 @@
   const HIDDEN = 2000; // nobody sees the page for so long: its stream is closed
   const FIRST = 500; // between two tries, doubled up to the longest
   const LONGEST = 5000;
-  const URGENT = ["troubles", "as-of"]; // what is away is said on a paused page too
+  const URGENT = ["troubles", "as-of", "alarm"]; // what is away is said on a paused page too
   const RATE = "umbel:rate";
 
   const place = document.querySelector("[data-live]");
@@ -152,8 +152,6 @@
   }
 
   function changed(parts) {
-    const titled = find("data-title");
-    if (titled && document.title !== titled.dataset.title) document.title = titled.dataset.title;
     document.dispatchEvent(new CustomEvent("umbel:changed", { detail: parts.map(([id]) => id) }));
     say();
   }

@@ -1,5 +1,6 @@
 """What a page says while something it needs is away, and after."""
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
@@ -16,13 +17,19 @@ def test_redis_away_is_said_and_unsaid(browser: Browser, tmp_path: Path) -> None
         eventually(site.ready)
         for visitor in visit(browser, site.url):
             banner = visitor.page.locator("#troubles [role=alert]")
+            icon = visitor.page.locator("link[rel=icon]")
             visitor.go("/")
             expect(banner).to_have_count(0)
+            expect(icon).to_have_attribute("href", re.compile("favicon.svg$"))
             redis.stop()
             expect(banner.first).to_contain_text("Redis does not answer")
             expect(banner.first.locator("time")).to_contain_text("ago")
+            expect(icon).to_have_attribute("href", re.compile("favicon-trouble.svg$"))
+            expect(visitor.page).to_have_title(re.compile(r"^\(\d+\) Overview · Umbel$"))
             redis.start()
             expect(banner).to_have_count(0)
+            expect(icon).to_have_attribute("href", re.compile("favicon.svg$"))
+            expect(visitor.page).to_have_title("Overview · Umbel")
     finally:
         site.stop()
         redis.stop()
@@ -35,12 +42,15 @@ def test_the_server_away_is_said_and_unsaid(browser: Browser, tmp_path: Path) ->
         eventually(site.ready)
         for visitor in visit(browser, site.url):
             banner = visitor.page.locator("[data-offline]")
+            icon = visitor.page.locator("link[rel=icon]")
             visitor.go("/ui/tasks")
             expect(banner).to_be_hidden()
             site.stop()
             expect(banner).to_be_visible()
+            expect(icon).to_have_attribute("href", re.compile("favicon-away.svg$"))
             site.start()
             expect(banner).to_be_hidden()
+            expect(icon).to_have_attribute("href", re.compile("favicon.svg$"))
             visitor.complaints.clear()  # refused connections are Chromium's to report
     finally:
         site.stop()

@@ -66,6 +66,8 @@ def test_an_empty_variable_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None
         ("allow_open", "perhaps", "must be yes or no"),
         ("retention", "5m", "UMBEL_RETENTION is '5m', but must be a duration of an hour or more"),
         ("retention", "long", "must be a duration of an hour or more"),
+        ("label", "shop:pink", "a colon and one of red, amber, green, blue, violet and grey"),
+        ("label", "a word that is much too long", "a word of up to 24 characters"),
         ("log_level", "loud", "must be debug, info, warning or error"),
         ("log_format", "xml", "must be text or json"),
         ("broker_transport_options", "{", "must be a JSON object"),
@@ -99,6 +101,7 @@ def test_a_child_process_reads_the_same_settings_from_its_environment(
         allow_open="yes",
         allowed_hosts="a.example, b.example",
         retention="300w",
+        label="shop EU:violet",
         queues="mail,slow",
         broker_transport_options='{"global_keyprefix": "p:", "priority_steps": [0, 5]}',
     )

@@ -11,6 +11,9 @@ from app.domain.tasks import TaskState
 from app.domain.workers import WorkerState
 from app.web.pages.assets import BUNDLES, StaticAssets
 from app.web.pages.states import INKS, LOOKS, look_of, state_word
+from tests.http import web
+from tests.support import RedisServer
+from tests.web.conftest import Site
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 SHEETS = sorted((STATIC / "css").rglob("*.css"))
@@ -143,6 +146,19 @@ def test_the_pattern_page_shows_every_state_colour_and_icon(client: httpx.Client
         assert f'class="ink-{ink}"' in page.text
     shown = set(re.findall(r"icons\.svg#([\w-]+)", page.text))
     assert shown >= set(re.findall(r'<symbol id="([\w-]+)"', (STATIC / "icons.svg").read_text()))
+
+
+def test_each_page_says_which_environment_it_is(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path / "redis").start()
+    site = Site(redis, tmp_path, env={"UMBEL_LABEL": "production"}).start()
+    try:
+        for path in ("/", "/ui/tasks", "/ui/nowhere"):
+            page = web.get(site.url + path, headers={"Accept": "text/html"}).text
+            assert '<header class="top label-red">' in page, path
+            assert '<span class="label" title="production">production</span>' in page, path
+    finally:
+        site.stop()
+        redis.stop()
 
 
 def test_how_close_things_stand_is_what_this_browser_chose(client: httpx.Client) -> None:

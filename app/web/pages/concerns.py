@@ -8,14 +8,13 @@ from math import sqrt
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from app.domain.queues import Queue
+from app.domain.queues import STALE, Queue
 from app.domain.tasks import TaskState
 from app.domain.workers import Worker
 from app.store.figures import Ended
 from app.web.language import gettext as _
 from app.web.language import ngettext, text
 from app.web.pages.formats import amount, duration, share, short_name
-from app.web.pages.queues import STALE
 from app.web.pages.render import queue_path, worker_path
 
 FAILING = (TaskState.FAILURE, TaskState.REJECTED)

@@ -15,6 +15,7 @@ from app.web.compared import Comparison
 from app.web.errors import Problem
 from app.web.figures import Charts
 from app.web.language import LANGUAGES, language
+from app.web.pages.alarm import Alarm
 from app.web.pages.assets import StaticAssets
 from app.web.pages.live import LiveViews
 from app.web.pages.reader import chosen_of, speak_to
@@ -41,6 +42,9 @@ class Dashboard:
         self.shell = Shell(umbel, self.render)
         self.charts = Charts(umbel.db, umbel.reading)
         self.comparison = Comparison(umbel.db, umbel.reading)
+        self.alarm = Alarm(umbel, self.shell, self.comparison)
+        self.shell.pressing = lambda: self.alarm.pressing
+        self.shell.on_read(self.alarm.look)
         self.views = LiveViews(umbel.tail, self.shell)
         self.recall = Recall(self.shell.away)
         self._rows: OrderedDict[tuple[str, str, int], Markup] = OrderedDict()
@@ -87,6 +91,9 @@ class Dashboard:
             language=language(),
             languages=LANGUAGES,
             version=self.umbel.version,
+            label=self.umbel.label,
+            alarming=bool(self.alarm.pressing or self.shell.troubles()),
+            pressing=self.alarm.pressing,
             retry=status == HTTPStatus.SERVICE_UNAVAILABLE,
             back=_address_of(request),
             **context,

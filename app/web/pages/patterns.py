@@ -1,10 +1,13 @@
 """The pattern page: every component in every state, with the call that makes it. It is what the
 design system looks like, and what the tests of looks compare (docs/design.md)."""
 
+import re
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.domain.tasks import Task, TaskState, seq_of
+from app.web.pages.assets import ROOT
 from app.web.pages.dashboard import dashboard_of
 from app.web.pages.states import INKS, LOOKS, TASK_LOOKS
 
@@ -29,6 +32,8 @@ SIZES = ("micro", "tiny", "small", "normal", "large", "title", "display")
 DISTANCES = ("s1", "s2", "s3", "s4", "s5", "s6", "s8", "s10", "s12")
 LABEL_COLOURS = ("red", "amber", "green", "blue", "violet", "grey")
 PART = 1000 // 5
+"""Units of the drawing of a time line's part: there are five."""
+ICONS = tuple(re.findall(r'<symbol id="([\w-]+)"', (ROOT / "icons.svg").read_text()))
 
 router = APIRouter()
 
@@ -49,6 +54,7 @@ async def index(request: Request) -> Response:
         task_states=tuple(TASK_LOOKS),
         tasks=samples(),
         part=PART,
+        icons=ICONS,
     )
 
 

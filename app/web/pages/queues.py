@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app.domain.errors import NotFound
 from app.domain.filters import TaskFilter
-from app.domain.queues import Queue
+from app.domain.queues import STALE, Queue
 from app.domain.tasks import Task
 from app.store import queues, tasks
 from app.web.pages.dashboard import Dashboard, dashboard_of
@@ -19,9 +19,6 @@ from app.web.pages.render import queue_path
 
 LATEST = 20
 """Tasks of one queue shown; its link to the list shows all."""
-STALE = 30.0
-"""Seconds without a measurement after which a depth is no longer shown as the present one:
-the recorder measures every few seconds."""
 
 router = APIRouter()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -62,7 +62,8 @@ class Whole:
 
 
 class Shell:
-    """Reads the whole at most once a second, for all pages and viewers together."""
+    """Reads the whole at most once a second, for all pages and viewers together. `pressing` tells
+    how many things need attention, as far as that is known."""
 
     def __init__(self, umbel: Umbel, render: Templates) -> None:
         self._umbel = umbel
@@ -73,6 +74,8 @@ class Shell:
         self._error: StoreUnavailable | None = None
         self._told: tuple[bool, ...] = ()
         self._fragments: dict[str, Fragments] = {}
+        self._readers: list[Callable[[], None]] = []
+        self.pressing: Callable[[], int] = lambda: 0
 
     @property
     def fragments(self) -> Fragments:
@@ -116,6 +119,16 @@ class Shell:
                 self._error = error
             self._read_at, self._told = time.monotonic(), self._parts_away()
             self._fragments = {}
+            for told in self._readers:
+                told()
+
+    def on_read(self, told: Callable[[], None]) -> None:
+        """Has somebody told whenever the whole was read, or could not be."""
+        self._readers.append(told)
+
+    def forget(self) -> None:
+        """Has what stands around pages rendered anew: something that it shows has changed."""
+        self._fragments = {}
 
     def _is_fresh(self) -> bool:
         return self._told == self._parts_away() and time.monotonic() - self._read_at < SECOND
@@ -149,8 +162,8 @@ class Shell:
 
     def _rendered(self) -> Fragments:
         troubles = self.troubles()
-        context = {"whole": self._whole, "troubles": troubles}
-        names = ("troubles", "badge-tasks", "badge-workers", "badge-queues")
+        context = {"whole": self._whole, "troubles": troubles, "pressing": self.pressing()}
+        names = ("troubles", "alarm", "badge-tasks", "badge-workers", "badge-queues")
         return {name: self._render(f"shell/_{name}.html", **context) for name in names}
 
 
