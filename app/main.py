@@ -136,6 +136,7 @@ async def _open(settings: Settings, transport: Transport, stack: AsyncExitStack)
         version=VERSION,
         label=settings.label,
         started_at=time.time(),
+        links=settings.links,
     )
 
 

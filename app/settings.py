@@ -17,6 +17,7 @@ from typing import Any, Literal
 from app.broker.transport import EVENTS_BYTES, NO_RESULTS, Transport, redis_url
 from app.domain.errors import BadSetting, CannotStart
 from app.domain.label import Label, read_label
+from app.domain.links import Links, read_links
 from app.store.address import FILE_NAME, address_of
 
 PREFIX = "UMBEL_"
@@ -237,6 +238,15 @@ class Settings:
             "blue, violet and grey",
             "Which environment this is, shown on each page: `production`, `staging`. Names like "
             "these have a colour of their own; another follows a colon: `shop EU:violet`.",
+        ),
+    )
+    links: Links = field(
+        default_factory=Links,
+        metadata=_about(
+            read_links,
+            "names and http or https addresses such as Logs=https://logs.example/?q={task_id};"
+            "Sentry=https://…, with fields of docs/task.md behind the host",
+            "Links from each task to logs, traces and errors elsewhere, separated by semicolons.",
         ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(

@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from app.broker.transport import Transport
 from app.domain.label import Label
+from app.domain.links import Links
 from app.feed.tail import Tail
 from app.operations.operations import Operations
 from app.store.database import Database
@@ -38,6 +39,7 @@ class Umbel:
     version: str
     label: Label
     started_at: float
+    links: Links
 
 
 def umbel_of(request: Request) -> Umbel:

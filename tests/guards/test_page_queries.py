@@ -26,7 +26,7 @@ PAGES = {
     "/ui/suggest?q=add": 6,
     "/ui/palette?q=app.add": 3,
     "/ui/tasks?ended=1h": 4,
-    "/ui/tasks/t-00000001": 5,
+    "/ui/tasks/t-00000001": 8,
     "/ui/workers": 0,
     "/ui/queues": 0,
     "/ui/data-quality": 0,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.store import audit, figures, queues, totals
 from app.store.bulk import is_postgres
 from app.store.database import Database
 from app.store.labels import Kind
+from app.store.relatives import relatives_of
 from app.store.tasks import (
     children,
     count_newer,
@@ -187,5 +189,11 @@ def test_other_reads_use_an_index(stored: Database) -> None:
         figures.by_label(stored, Kind.NAME, NOON, NOON + 9_999_999)
         queues.depths(stored, "celery", NOON, NOON + 60)
         audit.entries(stored, "a")
+        for number in range(500):
+            task = sample(number)
+            if task.name is not None:
+                break
+        relatives_of(stored, replace(task, group_id="g"))
+        relatives_of(stored, replace(task, group_id="g", parent_id="a"))
     assert scans(found) == []
     assert not [step for step in found if step.startswith(("SCAN rollups", "SCAN audit"))]

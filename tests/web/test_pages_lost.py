@@ -10,11 +10,12 @@ from app.domain.columns import USUAL
 from app.domain.queues import Queue
 from app.domain.tasks import Task, TaskState, Transition
 from app.feed.fleet import decode_queue, encode_queue
+from app.store.relatives import NONE
 from app.web.pages.assets import StaticAssets
 from app.web.pages.queues import measured
 from app.web.pages.render import Templates
 from app.web.pages.story import tell
-from app.web.pages.task import TaskPage, allowed
+from app.web.pages.task_page import TaskPage, allowed
 
 WHY = "Its worker w1@host fell silent."
 
@@ -49,10 +50,7 @@ def page_of(task: Task, because: str | None = None) -> TaskPage:
         story=tell(task),
         values=(),
         allowed=allowed(task),
-        requests=(),
-        pending=(),
-        children=(),
-        retries=(),
+        relatives=NONE,
         lost_because=because,
     )
 
@@ -62,7 +60,7 @@ def test_a_lost_task_says_why_and_that_nothing_brings_it_back(render: Templates)
 
     said = words(render("task/_progress.html", page=page))
     assert f"Lost. {WHY}" in said
-    assert "Retry runs it again" in said
+    assert "Run again sends it anew" in said
     assert "ran —" in words(render("task/_story.html", page=page)), "nobody knows how long"
     assert 'href="/ui/tasks/the-end"' in render("task/_related.html", page=page)
 

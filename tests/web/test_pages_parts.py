@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from app.domain.columns import USUAL
 from app.domain.errors import BadSearch, StoreUnavailable, TooMany
-from app.domain.tasks import Task, TaskState, Transition
+from app.domain.tasks import Task, TaskState
 from app.feed.changes import Change
 from app.feed.codec import encode_summary
 from app.feed.tailed import Tailed
@@ -32,7 +32,6 @@ from app.web.pages.json_text import pretty
 from app.web.pages.query import read_query, show_mistake
 from app.web.pages.recall import Recall
 from app.web.pages.render import Templates
-from app.web.pages.story import tell
 from app.web.streams import Stream
 from tests.support import eventually_async
 
@@ -133,21 +132,6 @@ def test_further_arguments_follow_those_by_position() -> None:
 
     assert json.loads(found.args)[0] == 1
     assert json.loads(found.args)[-2:] == [8, 9]
-
-
-def test_a_story_has_its_parts_to_scale() -> None:
-    steps = [
-        Transition(TaskState.PENDING, 100.0),
-        Transition(TaskState.STARTED, 101.0),
-        Transition(TaskState.SUCCESS, 104.0),
-    ]
-    story = tell(Task(id="a", state=TaskState.SUCCESS, transitions=steps))
-
-    assert [(part.state, part.width) for part in story.parts] == [
-        ("PENDING", 250.0),
-        ("STARTED", 750.0),
-    ]
-    assert [step.after for step in story.steps] == [None, 1.0, 3.0]
 
 
 def test_an_address_of_the_list_has_its_search_in_one_form() -> None:

@@ -8,7 +8,7 @@ from app.domain.tasks import Task, TaskState
 from app.store.audit import AuditEntry
 from app.web.pages.assets import StaticAssets
 from app.web.pages.render import Templates
-from app.web.pages.task import allowed
+from app.web.pages.task_page import allowed
 from tests.web.test_pages_lost import page_of, words
 
 

@@ -94,7 +94,7 @@ async def show_task(
         task = await await_end(umbel, task_id, wait)
     else:
         task = await find_task(umbel, task_id)
-    body = await umbel.reading(_whole, umbel.db, task)
+    body = await umbel.reading(read_whole, umbel.db, task)
     return Response(body, media_type=JSON)
 
 
@@ -158,8 +158,8 @@ def _changes(body: Retry, now: float) -> Changes:
     )
 
 
-def _whole(db: Database, task: Task) -> bytes:
-    """The task with what was asked of it and the tasks that were made of it."""
+def read_whole(db: Database, task: Task) -> bytes:
+    """The body of a task: with what was asked of it, and the tasks that were made of it."""
     asked = [
         {
             "action": entry.action,

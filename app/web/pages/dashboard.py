@@ -24,6 +24,7 @@ from app.web.pages.render import Fragments, Templates
 from app.web.pages.rendering import View
 from app.web.pages.shell import Shell
 from app.web.state import Umbel, umbel_of
+from app.web.usual import Usuals
 
 ROWS_KEPT = 2_000
 """Rendered rows of changed tasks kept for the other views that show them: about two MiB."""
@@ -45,6 +46,7 @@ class Dashboard:
         self.alarm = Alarm(umbel, self.shell, self.comparison)
         self.shell.pressing = lambda: self.alarm.pressing
         self.shell.on_read(self.alarm.look)
+        self.usuals = Usuals(umbel.db, umbel.reading)
         self.views = LiveViews(umbel.tail, self.shell)
         self.recall = Recall(self.shell.away)
         self._rows: OrderedDict[tuple[str, str, int], Markup] = OrderedDict()

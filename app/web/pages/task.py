@@ -1,7 +1,6 @@
 """One task: its story as it happens, and what can be done about it."""
 
-import asyncio
-from dataclasses import dataclass
+import time
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -9,78 +8,28 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from app.domain.errors import BadInput, UmbelError
-from app.domain.tasks import RUNNING, Task, TaskState
-from app.operations.revoke import is_open
-from app.store import audit, tasks
-from app.store.audit import AuditEntry
-from app.store.lost import reason_of
+from app.store.relatives import Relatives
+from app.web.api.tasks import read_whole
 from app.web.errors import status_of
-from app.web.language import gettext as _
-from app.web.language import marked
 from app.web.pages import actions
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.digest import Digest
-from app.web.pages.json_text import SHOWN_LIMIT
+from app.web.pages.json_text import SHOWN_LIMIT, pretty
 from app.web.pages.render import task_path
-from app.web.pages.states import state_word
-from app.web.pages.story import Story, tell
+from app.web.pages.snippets import write_snippets
+from app.web.pages.task_page import TaskPage, read_page
+from app.web.pages.values import Shown
 from app.web.tasks import find_task
 
-RELATED = 50
-"""Children, retries and requests shown; a task that sends thousands has its own list for that."""
 SIGNALS = ("SIGTERM", "SIGKILL", "SIGINT", "SIGUSR1")
 """Offered for ending a running task: ask it, force it, interrupt it, soft time limit."""
-
 EDIT_LIMIT = 16 * 1024
 """Characters of arguments that a form repeats; nobody edits longer ones by hand."""
+RELATIVES_FRESH = 5.0
+"""Seconds after which the relatives of a task are read anew though none is known to have changed:
+others of its name or group come without a word of this one."""
 
 router = APIRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """Something that a task was given or gave back: JSON, or a repr where only that is known."""
-
-    name: str
-    json: str | None
-    text: str | None
-
-    @property
-    def length(self) -> int:
-        return len(self.json or self.text or "")
-
-    @property
-    def shown(self) -> str:
-        """Of a repr, as much as is shown."""
-        return (self.text or "")[:SHOWN_LIMIT]
-
-    @property
-    def is_cut(self) -> bool:
-        return self.length > SHOWN_LIMIT
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What may be done now: None, or why not."""
-
-    revoke: str | None
-    terminate: str | None
-    retry: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskPage:
-    """All that the page of one task shows."""
-
-    task: Task
-    story: Story
-    values: tuple[Value, ...]
-    allowed: Allowed
-    requests: tuple[AuditEntry, ...]
-    pending: tuple[AuditEntry, ...]
-    children: tuple[Task, ...]
-    retries: tuple[Task, ...]
-    lost_because: str | None
 
 
 class TaskView:
@@ -88,74 +37,61 @@ class TaskView:
 
     every = 0.2
     """Seconds. Each time it is read anew, with what belongs to it."""
-    parts = ("head", "progress", "story", "facts", "values", "related")
+    parts = ("head", "progress", "story", "error", "values", "facts", "related")
 
     def __init__(self, dashboard: Dashboard, task_id: str) -> None:
         self._dashboard = dashboard
         self._id = task_id
+        self._shown = Shown()
+        self._relatives: Relatives | None = None
+        self._relatives_due = 0.0
         self.key = task_path(task_id).removeprefix("/ui/")
 
     def take(self, news: Digest | None) -> bool:
-        return news is None or news.concerns(self._id)
+        if news is None:
+            self._relatives = None
+            return True
+        known = self._relatives.ids if self._relatives is not None else frozenset()
+        if self._id in news.relatives or not known.isdisjoint(news.tasks):
+            self._relatives = None
+        return self._relatives is None or news.concerns(self._id)
 
     async def fragments(self) -> dict[str, Markup]:
-        context = await read_page(self._dashboard, self._id)
+        page = await self._read()
         render = self._dashboard.render
         return {
-            part: render(f"task/_{part}.html", page=context, signals=SIGNALS) for part in self.parts
+            part: render(f"task/_{part}.html", page=page, signals=SIGNALS) for part in self.parts
         }
 
-
-async def read_page(dashboard: Dashboard, task_id: str) -> TaskPage:
-    """Reads it all. Raises NotFound."""
-    umbel = dashboard.umbel
-    task = await find_task(umbel, task_id)
-    requests, children, retries = await asyncio.gather(
-        umbel.reading(audit.entries, umbel.db, task_id, RELATED),
-        umbel.reading(tasks.children, umbel.db, task_id, RELATED),
-        umbel.reading(tasks.retries_of, umbel.db, task_id, RELATED),
-    )
-    values = (
-        Value(marked("Result"), task.result, task.result_repr),
-        Value(marked("Arguments"), task.args, task.args_repr),
-        Value(marked("Keyword arguments"), task.kwargs, task.kwargs_repr),
-    )
-    shown = [entry for entry in requests if entry.action in actions.SHOWN]
-    asked = [entry for entry in shown if entry.action in actions.REQUESTS]
-    return TaskPage(
-        task=task,
-        story=tell(task),
-        values=values,
-        allowed=allowed(task),
-        requests=tuple(shown),
-        pending=tuple(asked) if is_open(task) else (),
-        children=tuple(children),
-        retries=tuple(retries),
-        lost_because=reason_of(task.transitions) if task.state is TaskState.LOST else None,
-    )
-
-
-def allowed(task: Task) -> Allowed:
-    """What may be done to a task in its present state."""
-    ended = (
-        None if is_open(task) else _("It has ended: %(state)s.", state=state_word(task.state.value))
-    )
-    running = None if task.state in RUNNING else _("It is not running now.")
-    if task.name is None:
-        again: str | None = _("Its name is not known yet.")
-    elif not task.state.ended:
-        again = _("It has not ended yet.")
-    elif _only_repr(task.args, task.args_repr) or _only_repr(task.kwargs, task.kwargs_repr):
-        again = _("Only a shortened text of its arguments is known: give them below.")
-    else:
-        again = None
-    return Allowed(ended, ended or running, again)
+    async def _read(self) -> TaskPage:
+        if time.monotonic() >= self._relatives_due:
+            self._relatives = None
+        if self._relatives is None:
+            self._relatives_due = time.monotonic() + RELATIVES_FRESH
+        page = await read_page(self._dashboard, self._id, self._shown, self._relatives)
+        self._relatives = page.relatives
+        return page
 
 
 @router.get("/ui/tasks/{task_id:path}", include_in_schema=False)
 async def show(request: Request, task_id: str) -> Response:
     """The page."""
     return await _show(request, task_id)
+
+
+@router.get("/ui/raw/{task_id:path}", include_in_schema=False)
+async def raw(request: Request, task_id: str) -> Response:
+    """What REST answers about it, to be read by people: each number and text as it stands."""
+    dashboard = dashboard_of(request)
+    task = await find_task(dashboard.umbel, task_id)
+    body = await dashboard.umbel.reading(read_whole, dashboard.umbel.db, task)
+    text = body.decode(errors="replace")
+    shown = {"task_id": task_id, "text": pretty(text), "cut": len(text) > SHOWN_LIMIT}
+    if "hx-request" not in request.headers:
+        return await dashboard.page(request, "task/raw.html", raw=shown)
+    part = dashboard.render("task/_raw.html", raw=shown).encode(errors="replace")
+    headers = {"Cache-Control": "no-store"}
+    return Response(part, headers=headers, media_type="text/html; charset=utf-8")
 
 
 @router.post("/ui/tasks/{task_id:path}/revoke", include_in_schema=False)
@@ -203,6 +139,7 @@ async def _show(
         parts=TaskView.parts,
         error=error,
         field_errors=error.errors if isinstance(error, BadInput) else (),
+        snippets=write_snippets(task, str(request.base_url)),
         given=given or {"args": _editable(task.args), "kwargs": _editable(task.kwargs)},
         editing=given is not None,
     )
@@ -210,7 +147,3 @@ async def _show(
 
 def _editable(value: str | None) -> str:
     return value if value is not None and len(value) <= EDIT_LIMIT else ""
-
-
-def _only_repr(value: str | None, text: str | None) -> bool:
-    return value is None and text not in (None, "", "()", "[]", "{}")
