@@ -66,6 +66,7 @@ def read_reports(
         said = _document(stats.get(worker))
         found = repair(Stats, said if isinstance(said, dict) else {}, Counter())
         pool = repair(Pool, found.pool or {}, Counter())
+        uptime = texts.duration(found.uptime)
         if name := texts.name(worker):
             yield WorkerReported(
                 worker=name,
@@ -77,6 +78,7 @@ def read_reports(
                 prefetch=texts.count(found.prefetch_count),
                 queues=_queues(_document(queues.get(worker))),
                 catalog=_catalog(_document(registered.get(worker)), _document(catalog.get(worker))),
+                started_at=None if uptime is None else heard_at - uptime,
             )
 
 

@@ -310,7 +310,8 @@ class WorkerReported:
     """What a worker answered when asked: pool, queues, tasks that it has registered.
 
     `catalog` maps a task's name to its JSON document `{"doc": …, "schema": …}`, or to None
-    where the worker can only say the name. None throughout: it was not asked or did not say.
+    where the worker can only say the name. `started_at` is when its process began, by our clock.
+    None throughout: it was not asked or did not say.
     """
 
     worker: str
@@ -322,6 +323,7 @@ class WorkerReported:
     prefetch: int | None = None
     queues: tuple[str, ...] | None = None
     catalog: tuple[tuple[str, Json | None], ...] | None = None
+    started_at: float | None = None
 
 
 @event(frozen=True, slots=True)

@@ -12,6 +12,10 @@ from app.domain.events import (
 )
 from app.domain.workers import Worker, WorkerState
 
+SAME_START = 5.0
+"""Seconds that two beginnings of one process may lie apart: it says its age in whole seconds, and
+its answer takes its time."""
+
 T = TypeVar("T")
 
 
@@ -69,7 +73,15 @@ def _reported(worker: Worker, event: WorkerReported) -> Worker:
         prefetch=_or(event.prefetch, worker.prefetch),
         queues=worker.queues if event.queues is None else event.queues,
         catalog=worker.catalog if event.catalog is None else event.catalog,
+        started_at=_began(worker.started_at, event.started_at),
     )
+
+
+def _began(known: float | None, told: float | None) -> float | None:
+    """The same moment comes out a little different each time that a worker says its age."""
+    if known is None or told is None:
+        return _or(told, known)
+    return known if abs(known - told) < SAME_START else told
 
 
 def _or(new: T | None, old: T | None) -> T | None:

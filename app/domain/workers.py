@@ -19,7 +19,7 @@ class Worker:
     """All that is believed of one worker. None: it has not said, or was not asked yet.
 
     `heard_at` is by our clock, `skew` is theirs minus ours in seconds. `catalog` is as in
-    `WorkerReported`.
+    `WorkerReported`; `started_at` is when its process began, by our clock.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Worker:
     heard_at: float = 0.0
     skew: float | None = None
     pid: int | None = None
+    started_at: float | None = None
     active: int | None = None
     processed: int | None = None
     loadavg: tuple[float, ...] = ()
@@ -38,3 +39,13 @@ class Worker:
     prefetch: int | None = None
     queues: tuple[str, ...] | None = None
     catalog: tuple[tuple[str, Json | None], ...] | None = None
+
+    @property
+    def host(self) -> str:
+        """The machine that it runs on, as its name has it: what stands behind the first `@`."""
+        return self.name.partition("@")[2] or self.name
+
+    @property
+    def is_busy(self) -> bool:
+        """Every slot that it has is taken, as far as it says."""
+        return bool(self.concurrency) and (self.active or 0) >= (self.concurrency or 0)

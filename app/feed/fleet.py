@@ -34,6 +34,7 @@ class WorkerJson(Struct, frozen=True, kw_only=True):
     heard_at: str | None
     skew_seconds: float | None
     pid: int | None
+    started_at: str | None = None
     active: int | None
     processed: int | None
     loadavg: tuple[float, ...]
@@ -93,6 +94,7 @@ def encode_worker(worker: Worker, *, tasks: bool = False) -> bytes:
             heard_at=moment(worker.heard_at),
             skew_seconds=None if worker.skew is None else round(worker.skew, 3),
             pid=worker.pid,
+            started_at=moment(worker.started_at),
             active=worker.active,
             processed=worker.processed,
             loadavg=worker.loadavg,
@@ -118,6 +120,7 @@ def decode_worker(data: bytes) -> Worker:
         heard_at=read_moment(found.heard_at) or 0.0,
         skew=found.skew_seconds,
         pid=found.pid,
+        started_at=read_moment(found.started_at),
         active=found.active,
         processed=found.processed,
         loadavg=found.loadavg,

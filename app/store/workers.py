@@ -24,6 +24,7 @@ _PUT_CATALOG = Insert(catalogs, ("digest", "document"), "ON CONFLICT DO NOTHING"
 _IN_DOCUMENT = (
     "skew",
     "pid",
+    "started_at",
     "active",
     "processed",
     "loadavg",

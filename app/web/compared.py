@@ -21,6 +21,9 @@ USUAL_HOURS = 24
 FRESH, USUAL_FRESH = 2.0, 60.0
 """Seconds after which the one and the other are read anew."""
 
+ENOUGH = 20
+"""Tasks that have to have ended before their figures say what is usual."""
+
 Labelled = Mapping[str | None, Ended]
 
 
@@ -81,3 +84,13 @@ def read_usually(db: Database, now: float) -> Usually:
         figures.by_label(db, kind, since, until, HOURS.step) for kind in (Kind.NAME, Kind.QUEUE)
     )
     return Usually(names, queues)
+
+
+def usual_run(compared: tuple[Lately, Usually], name: str | None) -> float | None:
+    """Seconds in which 95 % of the tasks of that name had run; None where too few have ended to
+    say so."""
+    lately, usually = compared
+    for ended in (usually.names.get(name), lately.names.get(name)):
+        if ended is not None and ended.run.count >= ENOUGH:
+            return ended.run.quantiles(0.95)[0]
+    return None

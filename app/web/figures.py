@@ -118,9 +118,17 @@ class Charts:
             return found
 
 
-def read_chart(db: Database, wanted: Range, by: Kind, now: float) -> Charted:
-    """Reads all that a chart of a range until now shows. Raises StoreUnavailable."""
-    asked = Asked(now - wanted.length + wanted.step, now, wanted.step, by)
+def read_chart(
+    db: Database,
+    wanted: Range,
+    by: Kind | None,
+    now: float,
+    of: tuple[Kind, str] | None = None,
+) -> Charted:
+    """Reads all that a chart of a range until now shows, with a total for each label of a kind, or
+    `of` one label alone. Raises StoreUnavailable."""
+    kind, label = of or (by, None)
+    asked = Asked(now - wanted.length + wanted.step, now, wanted.step, kind, label)
     since = asked.since - asked.since % asked.step
     blind = tuple(blind_windows.between(db, since, now))
     marked = tuple(markers.between(db, since, now))

@@ -134,7 +134,7 @@
   });
 
   scrub.addEventListener("focus", () => {
-    query = "";
+    query = root.dataset.query;
     if (head === null) choose(steps.at(-1).at, false);
   });
 

@@ -1,5 +1,7 @@
 """What is believed of a worker after its heartbeats, goodbyes and silences."""
 
+from dataclasses import replace
+
 from app.domain.events import WorkerHeartbeat, WorkerLost, WorkerOffline, WorkerReported
 from app.domain.reduce_worker import reduce_worker
 from app.domain.workers import Worker, WorkerState
@@ -69,3 +71,12 @@ def test_a_report_alone_makes_a_worker() -> None:
     assert reduce_worker(None, report(5)) == Worker(
         name=NAME, since=5, heard_at=5, pool="prefork", concurrency=4, queues=("celery",)
     )
+
+
+def test_a_process_keeps_its_beginning_however_often_it_says_its_age() -> None:
+    first = reduce_worker(None, replace(report(100.0), started_at=40.2))
+    again = reduce_worker(first, replace(report(160.0), started_at=41.0))
+    mute = reduce_worker(again, report(220.0))
+    another = reduce_worker(mute, replace(report(300.0), started_at=290.0))
+
+    assert [each.started_at for each in (first, again, mute, another)] == [40.2, 40.2, 40.2, 290.0]

@@ -27,7 +27,7 @@ PAGES = {
     "/ui/palette?q=app.add": 3,
     "/ui/tasks?ended=1h": 4,
     "/ui/tasks/t-00000001": 8,
-    "/ui/workers": 0,
+    "/ui/workers": 5,
     "/ui/queues": 0,
     "/ui/data-quality": 0,
     "/tasks": 1,

@@ -12,6 +12,7 @@ from app.domain.queues import STALE, Queue
 from app.domain.tasks import TaskState
 from app.domain.workers import Worker
 from app.store.figures import Ended
+from app.web.compared import ENOUGH
 from app.web.language import gettext as _
 from app.web.language import ngettext, text
 from app.web.pages.formats import amount, duration, share, short_name
@@ -24,8 +25,6 @@ FEW = 3
 MORE, DEVIATIONS = 1.5, 3.0
 """A task fails more than usual if its share is so many times the usual one, and so many standard
 deviations above it: chance alone does that about once in a thousand."""
-ENOUGH = 20
-"""Tasks that have to have ended before their figures say what is usual."""
 AGED = 300.0
 """Seconds that a message may wait where nothing is known of what is usual."""
 AGEING, SHORTEST_AGE = 5.0, 60.0

@@ -78,6 +78,10 @@ class Choice(NamedTuple):
             del pairs["sort"]
         return "/?" + urlencode(pairs)
 
+    def ranged(self, key: str) -> str:
+        """The page with another time."""
+        return self.address(range=key)
+
 
 class Proof(NamedTuple):
     """The lists that prove the figures of a time: of what ended from `since` on."""
@@ -146,7 +150,7 @@ class EndedPart:
 
     def bar(self, step: Step) -> str:
         """The list of the tasks that ended in a step."""
-        return list_of(self.choice, step)
+        return list_of(self.choice, step, **(self.total.of or {}))
 
 
 def list_of(choice: Choice, step: Step, **pairs: str) -> str:
@@ -184,6 +188,19 @@ def part_of(charted: Charted, choice: Choice, health: Health) -> EndedPart:
     )
 
 
+def part_of_one(charted: Charted, choice: Choice, label: str, health: Health) -> EndedPart:
+    """What is shown of the figures of one name, queue or worker."""
+    of = {choice.by: label}
+    total, chart = charted.found.total, chart_of(charted, health)
+    proof = Proof(chart.span.first)
+    titles = {
+        key: titled._replace(query=f"{urlencode(of)}&{titled.query}".rstrip("&"))
+        for key, titled in _titles(total, choice, proof, of).items()
+    }
+    row = _labelled(choice, proof, label, total)
+    return EndedPart(choice, proof, chart, titles, row, (), 0)
+
+
 def chart_of(charted: Charted, health: Health) -> Chart:
     """The charts of figures that were read."""
     away, status = away_of(health), health.status
@@ -191,11 +208,11 @@ def chart_of(charted: Charted, health: Health) -> Chart:
     return draw(charted, heard_since, None if away is None else away.since)
 
 
-def _titles(total: Ended, choice: Choice, proof: Proof) -> dict[str, Titled]:
+def _titles(total: Ended, choice: Choice, proof: Proof, of: Pairs = NOTHING) -> dict[str, Titled]:
     failed = ",".join(state.value for state in FAILED)
     outcomes = []
     for cell, (word, states) in enumerate(OUTCOMES, 1):
-        address = proof.tasks(state=",".join(states))
+        address = proof.tasks(of, state=",".join(states))
         outcomes.append(
             Key(
                 f"state-{KEYS[word]}",
@@ -210,7 +227,7 @@ def _titles(total: Ended, choice: Choice, proof: Proof) -> dict[str, Titled]:
         "state-FAILURE",
         text(WORDS["failed"]),
         share(total.failed, total.count),
-        proof.tasks(state=failed),
+        proof.tasks(of, state=failed),
         cell,
     )
     times = []
@@ -224,7 +241,7 @@ def _titles(total: Ended, choice: Choice, proof: Proof) -> dict[str, Titled]:
                     f"line {word}",
                     word,
                     duration(seconds),
-                    proof.tasks() if slow is None or seconds is None else slow(seconds),
+                    proof.tasks(of) if slow is None or seconds is None else slow(seconds, of),
                     each,
                 )
                 for word, seconds, each in zip(LINES, quantiles, cells, strict=True)

@@ -18,7 +18,7 @@ from app.domain.errors import FieldError
 from app.domain.tasks import ENDED, RUNNING, TaskState
 from app.domain.workers import WorkerState
 from app.web.language import language, plural, text
-from app.web.pages import formats, json_text
+from app.web.pages import fleet, formats, json_text
 from app.web.pages.assets import StaticAssets
 from app.web.pages.states import look_of, state_word
 from app.web.sentences import sentence
@@ -45,6 +45,9 @@ class Templates:
             "is_past": is_past,
             "units": formats.units,
             "look_of": look_of,
+            "software_of": fleet.software_of,
+            "system_of": fleet.system_of,
+            "has_plugin": fleet.has_plugin,
             "TaskState": TaskState,
             "WorkerState": WorkerState,
             "ENDED": ENDED,
