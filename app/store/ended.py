@@ -1,4 +1,4 @@
-"""How many tasks ended in a time, where the figures that charts are drawn from know it exactly."""
+"""How many tasks ended in a time, as the figures know that charts are drawn from."""
 
 import time
 from dataclasses import replace
@@ -14,30 +14,26 @@ EVERY = ("*",)
 """What is left out where tasks without a label are asked for."""
 
 
-def count(db: Database, wanted: TaskFilter) -> int | None:
-    """How many tasks match; None where only their rows can tell: for more is asked than when they
-    ended, in which states, and of one name, queue or worker, or for a time that does not begin and
-    end with steps of which figures are kept."""
+def count(db: Database, wanted: TaskFilter) -> tuple[int, bool] | None:
+    """How many tasks match, and whether exactly so: for a time that begins and ends with steps of
+    which figures are kept, else for the steps that it touches. None where only rows can tell: more
+    is asked than when tasks ended, in which states, and of one name, queue or worker."""
     since, until = wanted.ended_since, wanted.ended_until
     bare = TaskFilter(states=wanted.states, ended_since=since, ended_until=until)
     of = _one_label(wanted, bare)
     if since is None or (of is None and wanted != bare):
         return None
     now = time.time()
-    fitting = [
-        level.step
-        for level in LEVELS
-        if since % level.step == 0
-        and (until is None or until % level.step == 0)
-        and since >= now - level.kept
-    ]
-    if not fitting:
-        return None
-    end = now + fitting[-1] if until is None else until
-    if of is not None and figures.counts(db, since, end, fitting[-1], (of[0], OTHER_LABELS)):
-        return None  # some of its tasks may have been counted with the others
-    counts = figures.counts(db, since, end, fitting[-1], of)
-    return max(0, sum(counts[state] for state in counts if state in (wanted.states or counts)))
+    kept = [level.step for level in LEVELS if since >= now - level.kept] or [LEVELS[-1].step]
+    bounds = (since, since if until is None else until)
+    whole = [step for step in kept if not any(bound % step for bound in bounds)]
+    step = whole[-1] if whole else kept[0]
+    end = now + step if until is None else until
+    # Some of a label's tasks may have been counted with the others'.
+    mixed = of is not None and figures.counts(db, since, end, step, (of[0], OTHER_LABELS))
+    counts = figures.counts(db, since, end, step, of)
+    many = sum(counts[state] for state in counts if state in (wanted.states or counts))
+    return many, bool(whole) and not mixed
 
 
 def _one_label(wanted: TaskFilter, bare: TaskFilter) -> tuple[Kind, str | None] | None:

@@ -56,6 +56,11 @@ class Page:
     tasks: list[Task]
     next: str | None
 
+    def is_all(self, sort: Sort, cursor: str | None) -> bool:
+        """Whether it has all that match; by runtime those without one are left out."""
+        by_time = sort in (Sort.NEWEST, Sort.OLDEST)
+        return by_time and cursor is None and self.next is None
+
 
 def page(
     db: Database,

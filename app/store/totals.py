@@ -36,9 +36,11 @@ class Total:
     count: int
     exact: bool
 
-    def at_least(self, seen: int) -> "Total":
+    def at_least(self, seen: int, *, to_the_end: bool = False) -> "Total":
         """The same for whoever has seen so many of them: an estimate must not say that there are
-        fewer."""
+        fewer, nor differ where these are all."""
+        if to_the_end and not self.exact:
+            return Total(seen, True)
         return self if self.exact or seen <= self.count else replace(self, count=seen)
 
 
@@ -46,7 +48,8 @@ def total(db: Database, wanted: TaskFilter) -> Total:
     """How many tasks match. What can't be counted in some milliseconds is estimated, to two digits:
     from pieces of the time, and where texts are searched from the newest."""
     if wanted.ended and (known := ended.count(db, wanted)) is not None:
-        return Total(known, True)
+        many, exact = known
+        return Total(many if exact else _about(many), exact)
     with db.reading() as connection:
         narrowed = narrow(connection, wanted, Sort.NEWEST)
         if narrowed.empty:

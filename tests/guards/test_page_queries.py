@@ -25,7 +25,7 @@ PAGES = {
     "/ui/tasks?q=-name:noise+args.x:1+runtime:>1s": 12,
     "/ui/suggest?q=add": 6,
     "/ui/palette?q=app.add": 3,
-    "/ui/tasks?ended=1h": 4,
+    "/ui/tasks?ended=1h": 7,
     "/ui/tasks/t-00000001": 8,
     "/ui/workers": 5,
     "/ui/queues": 0,

@@ -80,6 +80,7 @@ def test_an_estimate_is_never_less_than_what_was_seen() -> None:
     assert Total(0, False).at_least(50) == Total(50, False)
     assert Total(1_200, False).at_least(50) == Total(1_200, False)
     assert Total(49, True).at_least(50) == Total(49, True)
+    assert Total(1_200, False).at_least(50, to_the_end=True) == Total(50, True)
 
 
 ENDS = (("a", "SUCCESS"), ("a", "SUCCESS"), ("a", "LOST"), ("b", "FAILURE"), (None, "SUCCESS"))
@@ -107,5 +108,5 @@ def test_what_ended_in_whole_minutes_is_counted_exactly_however_much_it_is(
         replace(ended, no_names=("*",)),
     ):
         assert total(db, wanted) == Total(sum(map(wanted.matches, many)), True)
-    assert not total(db, replace(ended, ended_since=minute + 0.5)).exact
+    assert total(db, replace(ended, ended_since=minute + 0.5)) == Total(len(many), False)
     assert not total(db, replace(ended, names=("a",), queues=("celery",))).exact

@@ -71,7 +71,8 @@ async def list_tasks(
     counted = b""
     if count:
         total = await umbel.reading(totals.total, umbel.db, wanted)
-        counted = b',"total":' + _encode(total.at_least(len(page.tasks)))
+        to_the_end = page.is_all(sort, cursor or None)
+        counted = b',"total":' + _encode(total.at_least(len(page.tasks), to_the_end=to_the_end))
     body = b'{"tasks":[%b],"next":%b%b}' % (rows, _encode(page.next), counted)
     return Response(body, headers=headers, media_type=JSON)
 

@@ -190,7 +190,8 @@ async def index(request: Request) -> Response:
             ),
             umbel.reading(totals.total, umbel.db, wanted),
         )
-        return page, total.at_least(len(page.tasks)), now
+        to_the_end = page.is_all(query.sort, query.cursor)
+        return page, total.at_least(len(page.tasks), to_the_end=to_the_end), now
 
     key = query.address(cursor=query.cursor)
     (page, total, read_at), as_of = await dashboard.recall(key, read)
