@@ -138,16 +138,12 @@
     return true;
   }
 
-  function go(key) {
-    const link = document.querySelector(`[data-go="${CSS.escape(key)}"]`);
-    if (link) location.assign(link.href);
-    return Boolean(link);
-  }
-
   function act(key) {
     if (performance.now() - goAt < SEQUENCE) {
       goAt = -SEQUENCE;
-      return go(key);
+      const link = document.querySelector(`[data-go="${CSS.escape(key)}"]`);
+      if (link) location.assign(link.href);
+      return Boolean(link);
     }
     if (key === "g") {
       goAt = performance.now();
@@ -246,12 +242,8 @@
     remembered(() => (checked ? localStorage.removeItem(OFF) : localStorage.setItem(OFF, "off")));
   });
 
-  function arrive() {
-    if (location.hash === "#search") document.querySelector("[data-search] input")?.focus();
-    const folded = location.hash === "#edit" && document.querySelector("details#edit");
-    if (folded) unfold(folded);
-  }
-
   show();
-  arrive();
+  if (location.hash === "#search") document.querySelector("[data-search] input")?.focus();
+  const folded = location.hash === "#edit" && document.querySelector("details#edit");
+  if (folded) unfold(folded);
 })();

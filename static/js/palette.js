@@ -46,7 +46,7 @@ window.umbelPalette = (() => {
     return controls
       .filter((control) => !control.disabled && !control.closest("[hidden]"))
       .map((control) => {
-        const label = (control.getAttribute("aria-label") || control.textContent).trim();
+        const label = (control.dataset.command || control.getAttribute("aria-label") || control.textContent).trim();
         return { words: label, kind: words.action, control, fits: fit(label) };
       })
       .filter((option) => option.fits < NONE);

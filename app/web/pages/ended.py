@@ -1,8 +1,7 @@
 """What ended, on the first page: charts of the time that somebody chose, and who it was."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import floor
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -17,10 +16,11 @@ from app.web.pages.attention import away_of
 from app.web.pages.chart import LINES, OUTCOMES, QUANTILES, Chart, Step, count_of, draw
 from app.web.pages.concerns import address_of, ended_in
 from app.web.pages.formats import duration, share
+from app.web.pages.proof import NOTHING, Pairs, Proof
 from app.web.pages.render import queue_path, worker_path
 
 LONGEST_TABLE = 12
-"""Names, queues or workers shown, the first by the order chosen; `GET /stats?by=` tells all."""
+"""Names, queues or workers shown, the first by the order chosen, unless all are asked for."""
 KEYS = {"succeeded": "SUCCESS", "revoked": "REVOKED", "failed": "FAILURE", "lost": "LOST"}
 """The state that lends each outcome its colour."""
 ENDED_PER = {60: marked("Ended per minute"), 3_600: marked("Ended per hour")}
@@ -32,12 +32,6 @@ WORDS = {
     "lost": marked("lost"),
 }
 """What legends call the outcomes."""
-
-
-Pairs = Mapping[str, str]
-"""Parameters of an address that pick the tasks of one label."""
-NOTHING: Pairs = {}
-MICROS = 1_000_000
 
 
 def _of(seconds: float | None) -> float:
@@ -53,50 +47,42 @@ ORDERS: dict[str, Callable[[Ended], float]] = {
 }
 """What the table can be sorted by, the greatest first."""
 USUAL_ORDER = "ended"
-_CHOICES = {"range": tuple(RANGES), "by": tuple(BY), "sort": tuple(ORDERS)}
+ALL_ROWS = "all"
+_CHOICES = {
+    "range": tuple(RANGES),
+    "by": tuple(BY),
+    "sort": tuple(ORDERS),
+    "rows": (ALL_ROWS,),
+}
 
 
 class Choice(NamedTuple):
-    """A time, a kind of label and an order of these, as the address says it."""
+    """A time, a kind of label, an order of these, and which: all or the first, as an address has
+    it."""
 
     range: Range = USUAL_RANGE
     by: str = "name"
     sort: str = USUAL_ORDER
+    rows: str = ""
 
     @property
     def query(self) -> str:
         """`range=24h&by=queue`; "" for the usual choice."""
-        if self == Choice():
-            return ""
-        pairs = {"range": self.range.key, "by": self.by}
-        return urlencode(pairs if self.sort == USUAL_ORDER else {**pairs, "sort": self.sort})
+        return "" if self == Choice() else self._query()
 
     def address(self, **other: str) -> str:
         """The page with another choice."""
-        pairs = {"range": self.range.key, "by": self.by, "sort": self.sort, **other}
-        if pairs["sort"] == USUAL_ORDER:
-            del pairs["sort"]
-        return "/?" + urlencode(pairs)
+        return "/?" + self._query(**other)
 
     def ranged(self, key: str) -> str:
         """The page with another time."""
         return self.address(range=key)
 
-
-class Proof(NamedTuple):
-    """The lists that prove the figures of a time: of what ended from `since` on."""
-
-    since: int
-
-    def tasks(self, of: Pairs = NOTHING, **more: str) -> str:
-        """The list of the tasks that a figure counts."""
-        return address_of(**{**of, **more}, ended=ended_in(self.since))
-
-    def slow(self, seconds: float, of: Pairs = NOTHING) -> str:
-        """The list of those that ran at least so long, which is what a percentile tells of."""
-        least = f"{floor(seconds * MICROS) / MICROS:.6f}".rstrip("0").rstrip(".")
-        term = f"runtime:>={least}s"
-        return self.tasks(of, q=f"{of['q']} {term}" if "q" in of else term)
+    def _query(self, **other: str) -> str:
+        usual = {"sort": USUAL_ORDER, "rows": ""}
+        pairs = {"range": self.range.key, "by": self.by, "sort": self.sort, "rows": self.rows}
+        given = {**pairs, **other}.items()
+        return urlencode([(key, value) for key, value in given if value != usual.get(key)])
 
 
 class Key(NamedTuple):
@@ -166,7 +152,8 @@ def choice_of(pairs: Iterable[tuple[str, str]]) -> Choice:
             words = f"{value[:100]!r} is not one of {', '.join(_CHOICES[key])}"
             raise BadInput("There are no such figures.", (FieldError(("query", key), words),))
     wanted = RANGES[values["range"]] if "range" in values else USUAL_RANGE
-    return Choice(wanted, values.get("by", "name"), values.get("sort", USUAL_ORDER))
+    sort, rows = values.get("sort", USUAL_ORDER), values.get("rows", "")
+    return Choice(wanted, values.get("by", "name"), sort, rows)
 
 
 def part_of(charted: Charted, choice: Choice, health: Health) -> EndedPart:
@@ -175,6 +162,7 @@ def part_of(charted: Charted, choice: Choice, health: Health) -> EndedPart:
     order = ORDERS[choice.sort]
     labels = sorted(found.labels, key=lambda each: -order(each[1]))
     total = found.total
+    most = len(labels) if choice.rows == ALL_ROWS else LONGEST_TABLE
     chart = chart_of(charted, health)
     proof = Proof(chart.span.first)
     return EndedPart(
@@ -183,8 +171,8 @@ def part_of(charted: Charted, choice: Choice, health: Health) -> EndedPart:
         chart=chart,
         titles=_titles(total, choice, proof),
         total=_row(NOTHING, _("All"), None, total),
-        rows=tuple(_labelled(choice, proof, *each) for each in labels[:LONGEST_TABLE]),
-        more=max(0, len(labels) - LONGEST_TABLE),
+        rows=tuple(_labelled(choice, proof, *each) for each in labels[:most]),
+        more=max(0, len(labels) - most),
     )
 
 
