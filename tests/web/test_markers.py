@@ -3,14 +3,13 @@
 import re
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import httpx
 import pytest
 
 from app.domain.filters import print_time
 from app.feed.times import read_moment
-from app.store import audit, markers
+from app.store import audit
 from app.store.database import Database
 from app.store.markers import Marker
 from app.web.pages.marks import DRAWN, marks_of, said
@@ -68,21 +67,6 @@ def test_what_can_not_be_drawn_is_refused(
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["body", field]
-
-
-def test_only_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    db = Database.open(tmp_path)
-    kept = markers.KEPT
-    assert kept == 1_000
-    statement = "INSERT INTO markers (at, title) VALUES (?, ?)"
-    with db.writing() as connection:
-        connection.exec_driver_sql(statement, [(float(n), f"m{n}") for n in range(kept)])
-    markers.add(db, Marker(at=5_000.0, title="newest"))
-    found = markers.between(db)
-    db.close()
-
-    assert len(found) == kept
-    assert (found[0].title, found[-1].title) == ("newest", "m1")
 
 
 def test_marks_are_few_apart_and_harmless_in_the_pages_data() -> None:

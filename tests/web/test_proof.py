@@ -20,6 +20,7 @@ from tests.web.conftest import Site
 
 TASKS = 900
 """More than are compared row by row, so that only figures know how many."""
+QUEUES = tuple(f"q{number}" for number in range(14))
 NAMES = ("shop.pay", "shop.mail", "shop.resize", None)
 LINK = re.compile(r'<a\b[^>]*?href="(/ui/tasks\?[^"]*)"[^>]*>(.*?)</a>', re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])[\d,]+(?![\w.])")
@@ -36,7 +37,7 @@ def ended_task(number: int, now: float) -> Task:
         seq=seq_of(began, number),
         name=chance.choice(NAMES),
         state=chance.choices(sorted(ENDED), (4, 2, 1, 1, 12))[0],
-        queue=chance.choice(("pay", "mail", None)),
+        queue=chance.choice((*QUEUES, None)),
         worker=chance.choice(("w1@a", "w2@b", None)),
         sent_at=began,
         started_at=began + (finished - began) / 2,
@@ -136,6 +137,15 @@ def test_a_first_page_that_shows_all_does_not_look_for_more(known: httpx.Client)
     assert 0 < total(known, address) <= 50
     assert page.count("<tr id=") == total(known, address)
     assert 'rel="next"' not in page
+
+
+def test_all_labels_are_shown_where_asked(known: httpx.Client) -> None:
+    few = known.get("/?range=7d&by=queue").text
+    [more] = set(re.findall(r'href="(/\?[^"]*rows=all)"', few))
+    everything = known.get(unescape(more)).text
+
+    assert few.count('<tr id="label-') == 12 + 1
+    assert everything.count('<tr id="label-') == len(QUEUES) + 1 + 1
 
 
 def minute(at: float) -> str:
