@@ -7,6 +7,7 @@
   const TYPED = "input:not([type=checkbox], [type=radio], [type=range], [type=button], [type=submit]), textarea, select, [contenteditable]";
   const SEQUENCE = 1500; // milliseconds in which a letter belongs to the "g" before it
   const OFF = "umbel.keys";
+  const MAC = /Mac|iP/.test(navigator.platform);
 
   const help = document.querySelector("[data-help]");
   const opener = document.querySelector("[data-palette]");
@@ -117,15 +118,14 @@
     if (key === "r") ask(`${link.pathname}/retry`, help.dataset.askRetry, link);
     else if (key === "s") ask(`${link.pathname}/revoke`, help.dataset.askRevoke, link);
     else if (key === "e") location.assign(`${link.pathname}#edit`);
-    else if (key === "c") {
-      umbelCopy(idOf(link), link);
-      say(help.dataset.copied);
-    } else return false;
+    else if (key === "c") umbelCopy(idOf(link), { dataset: { set copied(_) { say(help.dataset.copied); } } });
+    else return false;
     return true;
   }
 
   /* Out of a row, then out of the page, to the list that it was opened from. */
   function back() {
+    if (document.querySelector("dialog[open], :popover-open")) return false; // the browser closes that
     if (document.activeElement.closest(ROWS)) {
       document.activeElement.blur();
       kept = "";
@@ -168,7 +168,7 @@
       return event.preventDefault();
     }
     if (document.querySelector(":modal")) return;
-    const command = /Mac|iP/.test(navigator.platform) ? event.metaKey : event.ctrlKey;
+    const command = MAC ? event.metaKey : event.ctrlKey;
     if (command && event.key.toLowerCase() === "k" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       return openPalette();
@@ -230,6 +230,7 @@
   });
 
   function show() {
+    for (const key of document.querySelectorAll(".keys kbd")) if (MAC && key.textContent === "Ctrl") key.textContent = "⌘";
     for (const box of document.querySelectorAll("[data-keys-on]")) {
       box.checked = !isOff();
       box.closest("[hidden]")?.removeAttribute("hidden");
