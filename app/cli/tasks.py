@@ -26,6 +26,9 @@ def tasks(
         str | None, typer.Option(help="Only tasks from then on: 2026-11-22T18:00:00Z, 15m, 2h, 7d.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Only tasks before then.")] = None,
+    ended: Annotated[
+        str | None, typer.Option(help="Only tasks that ended from then on; A..B: and before B.")
+    ] = None,
     sort: Annotated[str | None, typer.Option(help="-created, created, -runtime, runtime.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many tasks.")] = 50,
     json: options.AsJson = False,
@@ -33,7 +36,15 @@ def tasks(
 ) -> None:
     """List tasks, newest first."""
     asked = options.pairs(
-        state=state, name=name, queue=queue, worker=worker, q=q, since=since, until=until, sort=sort
+        state=state,
+        name=name,
+        queue=queue,
+        worker=worker,
+        q=q,
+        since=since,
+        until=until,
+        ended=ended,
+        sort=sort,
     )
     with Client(options.server(url)) as client:
         found = _tasks(client, asked, limit)
