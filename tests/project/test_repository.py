@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import ROOT
 
-VENDOR = ROOT / "static" / "vendor"
+VENDORED = (ROOT / "static" / "vendor", ROOT / "tests" / "vendor")
 LOCKS = [*(ROOT / "requirements").glob("*.txt"), ROOT / "benchmarks" / "requirements-flower.txt"]
 
 
@@ -54,17 +54,18 @@ def test_every_dependency_has_its_reason_written_down() -> None:
     assert not [name for name in names if plain.get(name, name) not in said]
 
 
-def test_vendored_files_are_as_they_came_and_nothing_else_is_there() -> None:
-    listed: set[Path] = {VENDOR / "VENDOR.json"}
-    for name, entry in json.loads((VENDOR / "VENDOR.json").read_text()).items():
+@pytest.mark.parametrize("folder", VENDORED, ids=lambda folder: folder.parent.name)
+def test_vendored_files_are_as_they_came_and_nothing_else_is_there(folder: Path) -> None:
+    listed: set[Path] = {folder / "VENDOR.json"}
+    for name, entry in json.loads((folder / "VENDOR.json").read_text()).items():
         assert entry["version"], name
-        listed.add(VENDOR / entry["licence_file"])
+        listed.add(folder / entry["licence_file"])
         for file, checksum in entry["files"].items():
             kind, _, expected = checksum.partition("-")
-            digest = hashlib.new(kind, (VENDOR / file).read_bytes()).digest()
+            digest = hashlib.new(kind, (folder / file).read_bytes()).digest()
             assert base64.b64encode(digest).decode() == expected, file
-            listed.add(VENDOR / file)
-    found = {path for path in VENDOR.rglob("*") if path.is_file()}
+            listed.add(folder / file)
+    found = {path for path in folder.rglob("*") if path.is_file()}
     # Licences that came with a file may lie beside it; they are named in capitals.
     assert {path for path in found if not path.stem.isupper()} == {
         path for path in listed if not path.stem.isupper()
