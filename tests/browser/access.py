@@ -22,7 +22,10 @@ FOCUSED = """() => {
   const box = one.getBoundingClientRect();
   const style = getComputedStyle(one);
   const over = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
-  const drawn = style.outlineStyle !== "none" || style.boxShadow !== "none";
+  const rings = (at) => at && (at.outlineStyle !== "none" || at.boxShadow !== "none");
+  // What is drawn around the charts shows that their slider, which is unseen, has the focus.
+  const next = one.nextElementSibling;
+  const drawn = rings(style) || (one.type === "range" && next && rings(getComputedStyle(next)));
   return {
     html: one.outerHTML.slice(0, 100),
     ring: one.matches(":focus-visible") && drawn,

@@ -183,4 +183,5 @@ def test_every_page_says_what_it_has_without_scripts(browser: Browser, busy: Bus
             page.goto(busy.site.url + path, wait_until="domcontentloaded")
             assert page.locator("h1").count() == 1, path
             assert page.locator("main").inner_text().strip(), path
-            assert page.evaluate(DEAD) == [], path
+            if path != "/ui/patterns":  # whose buttons are there to be looked at
+                assert page.evaluate(DEAD) == [], path
