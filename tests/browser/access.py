@@ -17,18 +17,17 @@ BEYOND = """() => {
     .map((one) => one.outerHTML.slice(0, 120));
 }"""
 FOCUSED = """() => {
-  const one = document.activeElement;
-  if (one === document.body) return null;
+  const focused = document.activeElement;
+  if (focused === document.body) return null;
+  // What is drawn around the charts shows that their slider, which is unseen, has the focus.
+  const one = focused.matches("[data-scrub]") ? focused.nextElementSibling : focused;
   const box = one.getBoundingClientRect();
   const style = getComputedStyle(one);
   const over = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
-  const rings = (at) => at && (at.outlineStyle !== "none" || at.boxShadow !== "none");
-  // What is drawn around the charts shows that their slider, which is unseen, has the focus.
-  const next = one.nextElementSibling;
-  const drawn = rings(style) || (one.type === "range" && next && rings(getComputedStyle(next)));
+  const drawn = style.outlineStyle !== "none" || style.boxShadow !== "none";
   return {
-    html: one.outerHTML.slice(0, 100),
-    ring: one.matches(":focus-visible") && drawn,
+    html: focused.outerHTML.slice(0, 100),
+    ring: focused.matches(":focus-visible") && drawn,
     seen: box.width > 0 && box.height > 0 && !!over && (one.contains(over) || over.contains(one)),
   };
 }"""

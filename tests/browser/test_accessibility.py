@@ -151,7 +151,7 @@ def test_nothing_moves_for_who_wants_no_motion(browser: Browser, busy: Busy) -> 
 
 def test_states_are_told_apart_in_the_systems_own_colours(browser: Browser, busy: Busy) -> None:
     for visitor in visitors(browser, busy.site, forced_colors="active"):
-        for path in ("/", "/ui/tasks", f"/ui/tasks/{busy.running}", "/ui/patterns"):
+        for path in ("/", "/ui/workers", f"/ui/tasks/{busy.running}", "/ui/tasks"):
             visitor.go(path)
             assert violations(visitor.page) == [], path
         states = visitor.page.locator(".state").all()
