@@ -25,10 +25,11 @@ FOCUSED = """() => {
   const style = getComputedStyle(one);
   const over = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
   const drawn = style.outlineStyle !== "none" || style.boxShadow !== "none";
+  const cover = over && over.closest("header.top, dialog, [popover], .selection");
   return {
     html: focused.outerHTML.slice(0, 100),
     ring: focused.matches(":focus-visible") && drawn,
-    seen: box.width > 0 && box.height > 0 && !!over && (one.contains(over) || over.contains(one)),
+    seen: box.width > 0 && box.height > 0 && !!over && (!cover || cover.contains(one)),
   };
 }"""
 MOVING = """() => document.getAnimations()

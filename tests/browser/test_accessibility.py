@@ -157,7 +157,7 @@ def test_states_are_told_apart_in_the_systems_own_colours(browser: Browser, busy
         states = visitor.page.locator(".state").all()
         assert states
         for state in states:
-            assert state.inner_text().strip()
+            assert (state.text_content() or "").strip()
             assert state.locator("svg").count() == 1
 
 
