@@ -24,7 +24,9 @@ FOCUSED = """() => {
   const box = one.getBoundingClientRect();
   const style = getComputedStyle(one);
   const over = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
-  const drawn = style.outlineStyle !== "none" || style.boxShadow !== "none";
+  const stroked = one instanceof SVGElement
+    && [...one.children].some((child) => getComputedStyle(child).stroke !== "none");
+  const drawn = style.outlineStyle !== "none" || style.boxShadow !== "none" || stroked;
   const cover = over && over.closest("header.top, dialog, [popover], .selection");
   return {
     html: focused.outerHTML.slice(0, 100),
