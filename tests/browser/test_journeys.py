@@ -112,7 +112,8 @@ def test_a_task_is_run_again_with_other_arguments(visitor: Visitor, site: Site) 
 
     visitor.state("SUCCESS")
     expect(page.locator("#values")).to_contain_text("50")
-    expect(page.locator("#related").get_by_role("link", name=task)).to_be_visible()
+    again = page.locator("#related").get_by_role("link", name=task[:8])
+    expect(again.first).to_be_visible()
 
 
 def test_pages_render_without_scripts(browser: Browser, site: Site) -> None:
@@ -145,7 +146,7 @@ def test_hostile_text_stays_text(visitor: Visitor, site: Site) -> None:
     for path in (f"/ui/tasks/{task}", "/ui/tasks", "/", "/ui/tasks?q=%3Cimg%20src%3Dx%3E"):
         visitor.go(path)
 
-        assert page.locator("main img[src=x], main script, main [hx-get]").count() == 0
+        assert page.locator("main img[src=x], main script, main b[hx-get]").count() == 0
 
 
 def test_no_page_is_wider_than_a_phone(browser: Browser, site: Site) -> None:

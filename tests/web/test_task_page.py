@@ -167,3 +167,12 @@ def test_what_may_not_be_done_says_why(render: Templates) -> None:
     assert "Run again: It has not ended yet." in words(
         parts_of(render, page_of(running(1)))["head"]
     )
+
+
+def test_a_task_in_a_queue_that_nobody_reads_says_so(render: Templates) -> None:
+    step = [Transition(TaskState.PENDING, 5.0)]
+    task = Task(id="a", queue="emails", sent_at=5.0, transitions=step)
+    said = words(parts_of(render, page_of(task, unread=True))["progress"])
+
+    assert "No worker reads emails: it waits until one does." in said
+    assert "Waiting: since 00:00:05" in said

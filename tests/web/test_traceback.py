@@ -121,6 +121,7 @@ def test_a_group_has_its_members_and_their_chains_and_groups() -> None:
         ("KeyError", None),
         ("ExceptionGroup", None),
     ]
+    assert [len(chain) for chain in error.chains] == [1, 2, 3, 1]
     assert [member.kind for member in error.members[-1].members] == ["OSError"]
     assert error.members[0].frames == ()
 

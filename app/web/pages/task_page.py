@@ -53,6 +53,8 @@ class TaskPage:
     usual: Usual = UNKNOWN
     links: tuple[tuple[str, str], ...] = ()
     lost_because: str | None = None
+    unread: bool = False
+    """It waits in a queue that no worker reads."""
 
     @property
     def ran(self) -> float | None:
@@ -112,6 +114,7 @@ async def read_page(
         usual=usual,
         links=tuple(umbel.links.of(task)),
         lost_because=reason_of(task.transitions) if task.state is TaskState.LOST else None,
+        unread=task.state is TaskState.PENDING and _is_unread(dashboard, task.queue),
     )
 
 
@@ -143,6 +146,12 @@ def _windows(db: Database, task: Task) -> list[BlindWindow]:
         return []
     until = max(moments) if task.state.ended else time.time()
     return blind_windows.between(db, min(moments), until, WINDOWS)
+
+
+def _is_unread(dashboard: Dashboard, name: str | None) -> bool:
+    whole = dashboard.shell.latest
+    found = [queue for queue in whole.queues if queue.name == name] if whole else []
+    return bool(found) and not found[0].consumers
 
 
 async def _relatives(umbel: Umbel, task: Task, known: Relatives | None) -> Relatives:

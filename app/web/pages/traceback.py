@@ -99,6 +99,17 @@ class Raised:
         return (own or self.frames or (None,))[-1]
 
     @property
+    def chains(self) -> tuple[tuple["Raised", ...], ...]:
+        """The members, each with the errors that it came of."""
+        found: list[list[Raised]] = []
+        goes_on = False
+        for member in self.members:
+            found = found if goes_on else [*found, []]
+            found[-1].append(member)
+            goes_on = member.link is not None
+        return tuple(map(tuple, found))
+
+    @property
     def runs(self) -> tuple[Frames, ...]:
         """The frames, those of libraries taken together."""
         grouped = groupby(self.frames, key=lambda frame: frame.is_library)

@@ -122,7 +122,7 @@ def _drawn(text: str, node: Node, place: int | None) -> list[Markup]:
     where = Markup(' data-at="{},{}"{}').format(node.begin, node.end, _key_of(node, place))
     label = _label(node, place)
     if node.items is None:
-        return [Markup("<li{}>{}{}</li>").format(where, label, _scalar(whole))]
+        return [Markup("<li{}>{}</li>").format(where, _scalar(whole, label))]
     if len(whole) <= LINE or not node.items:
         shown = _line(whole) if len(whole) <= LINE else _unfolded(node, whole)
         return [Markup("<li{}>{}{}</li>").format(where, label, shown)]
@@ -205,22 +205,22 @@ def _line(whole: str) -> Markup:
     return Markup('<span class="json-line">{}</span>').format(Markup("").join(parts))
 
 
-def _scalar(word: str) -> Markup:
+def _scalar(word: str, label: Markup) -> Markup:
     if not word.startswith('"'):
-        return _token(word)
+        return label + _token(word)
     text = _string(word)
     shown = _seen(text[:TEXT_LIMIT])
     if len(text) <= TEXT and "\n" not in text:
-        return Markup('<span class="json-string">"{}"</span>').format(shown)
+        return label + Markup('<span class="json-string">"{}"</span>').format(shown)
     if len(text) <= TEXT:
-        return Markup('<pre class="json-string">{}</pre>').format(shown)
+        return label + Markup('<pre class="json-string">{}</pre>').format(shown)
     cut = _(" … cut off at %(size)s", size=size(TEXT_LIMIT)) if len(text) > TEXT_LIMIT else ""
     head = " ".join(shown[:TEXT].split())
     words = _("show all (%(size)s)", size=size(len(text)))
     return Markup(
-        '<details class="long"><summary><span class="json-string">"{}…</span> <span class="all">{}'
-        '</span></summary><pre class="json-string">{}{}</pre></details>'
-    ).format(head, words, shown, cut)
+        '<details class="long"><summary>{}<span class="json-string">"{}…</span> '
+        '<span class="all">{}</span></summary><pre class="json-string">{}{}</pre></details>'
+    ).format(label, head, words, shown, cut)
 
 
 def _token(word: str) -> Markup:
