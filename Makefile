@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCK := requirements
 ARGS ?=
 
-.PHONY: up test bench chaos lint format messages lock install dev redis browser stock clean
+.PHONY: up test bench chaos lint format looks messages lock install dev redis browser stock clean
 
 up: install redis  ## Run everything on this machine; ARGS="--workers 2" adds flags
 	@exec $(BIN)/umbel up $(ARGS)
@@ -25,6 +25,9 @@ lint: dev  ## Ruff, mypy and the import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+looks: dev browser  ## Keep how pages look now as how they should: the pictures that tests compare
+	@UMBEL_TEST_RENEW_LOOKS=yes exec $(BIN)/python -m pytest -q tests/browser/test_looks.py
 
 messages: dev  ## Extract the texts of pages, and bring the catalogs of all languages up to date
 	@exec $(BIN)/python -m tests.language.catalogs
