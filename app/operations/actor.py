@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What can be done to tasks, and to charts. The values stand in the audit and in pages."""
+    """What can be done to tasks, charts and lists. The values stand in the audit and in pages."""
 
     SUBMIT = "submit"
     SUBMIT_BATCH = "submit batch"
@@ -14,6 +14,8 @@ class Action(StrEnum):
     TERMINATE = "terminate"
     MARK = "mark"
     UNMARK = "unmark"
+    SAVE_VIEW = "save view"
+    REMOVE_VIEW = "remove view"
 
 
 @dataclass(frozen=True, slots=True)

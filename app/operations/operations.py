@@ -15,6 +15,7 @@ from app.broker.publish import Published, Publisher
 from app.broker.transport import Transport
 from app.domain.errors import Conflict, NotFound
 from app.domain.tasks import Task
+from app.domain.views import SavedView
 from app.operations.actor import Action, Actor
 from app.operations.catalog import Catalog, CurrentCatalog
 from app.operations.mark import check_marker
@@ -22,7 +23,7 @@ from app.operations.performing import Run, perform, permit
 from app.operations.retry import Changes, again
 from app.operations.revoke import Requested, check_open, check_signal, send_revoke
 from app.operations.submit import check_all, fingerprint, is_usual
-from app.store import markers, tasks
+from app.store import markers, tasks, views
 from app.store.database import Database
 from app.store.markers import Marker
 
@@ -153,6 +154,27 @@ class Operations:
                 raise NotFound(f"There is no marker {number}.")
 
         await perform(self._db, self._run, actor, Action.UNMARK, remove, detail={"marker": number})
+
+    async def save_view(self, actor: Actor, view: SavedView, *, replace: bool = False) -> bool:
+        """Keep a view for everybody; whether there was none of that name. Raises Conflict where
+        there is one that is not to be replaced, or as many as are kept, and StoreUnavailable."""
+        return await perform(
+            self._db,
+            self._run,
+            actor,
+            Action.SAVE_VIEW,
+            lambda: self._run(views.save, self._db, view, replace=replace),
+            detail={"view": view.name, "q": view.search, "replace": replace},
+        )
+
+    async def remove_view(self, actor: Actor, name: str) -> None:
+        """Take a view away for everybody. Raises NotFound, StoreUnavailable."""
+
+        async def remove() -> None:
+            if not await self._run(views.remove, self._db, name):
+                raise NotFound(f"There is no view {name[:100]!r}.")
+
+        await perform(self._db, self._run, actor, Action.REMOVE_VIEW, remove, detail={"view": name})
 
     async def _publish(
         self, submissions: Sequence[Submission], key: str | None, since: float

@@ -1,7 +1,7 @@
 """Pages of the task list: any filter, in order, from a cursor on."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -95,17 +95,22 @@ def page(
     return Page(found, None if last is None else print_cursor(sort, last))
 
 
-def count_newer(db: Database, filter: TaskFilter, seq: int, cap: int = 100) -> int:
-    """How many tasks that match came after that place, at most `cap`, as far as one call looks."""
+def count_unseen(
+    db: Database, filter: TaskFilter, since: int, seen: Set[int], cap: int = 100
+) -> int:
+    """How many tasks that match are at that place or after it and not among the places that were
+    `seen`: at most `cap`, as far as one call looks."""
     with db.reading() as connection:
         narrowed = narrow(connection, filter, Sort.OLDEST)
         if narrowed.empty:
             return 0
-        walk = _Walk(connection, narrowed, narrowed.bounds.after(Place(seq)))
-        count = 0
+        walk = _Walk(connection, narrowed, narrowed.bounds.after(Place(since - 1)))
+        count, most = 0, cap + len(seen)
         while count < cap and walk.goes_on:
-            count += len(walk.step(PLACES, cap - count, _places))
-        return count
+            found = walk.step(PLACES, most, _places)
+            most -= len(found)
+            count += sum(place.seq not in seen for place in found)
+        return min(count, cap)
 
 
 def _walked(

@@ -227,6 +227,17 @@ markers = Table(
 )
 """What people say has happened at a moment, such as a deployment."""
 
+saved_views = Table(
+    "saved_views",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("search", Text, nullable=False),
+    Column("sort", Text, nullable=False),
+    Column("columns", Text, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+"""Views of the list of tasks that people have named, for everybody: few, and written by the web."""
+
 audit = Table(
     "audit",
     metadata,

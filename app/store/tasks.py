@@ -6,7 +6,7 @@ from app.domain.tasks import Task
 from app.store.bulk import LOOKED_UP, look_up
 from app.store.database import Database
 from app.store.labels import Kind, suggest
-from app.store.pages import MAX_PAGE, Page, count_newer, page
+from app.store.pages import MAX_PAGE, Page, count_unseen, page
 from app.store.rollups import counts
 from app.store.schema import tasks
 from app.store.selects import SUMMARIES, WHOLE, read_summaries, read_whole
@@ -15,7 +15,7 @@ __all__ = [
     "MAX_PAGE",
     "Page",
     "children",
-    "count_newer",
+    "count_unseen",
     "counts",
     "get",
     "get_many",

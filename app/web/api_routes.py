@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from app.web import docs, follow, metrics, stream
-from app.web.api import export, fleet, health, markers, stats, submit, tasks
+from app.web.api import export, fleet, health, markers, stats, submit, tasks, views
 from app.web.openapi import install_openapi
 
 DIRECT = submit.DIRECT
@@ -18,6 +18,6 @@ def install(app: FastAPI) -> None:
     app.router.routes.extend(submit.ROUTES)  # first, for most requests of a busy site are these
     app.router.routes.append(Route("/events", STREAMS["/events"], methods=["GET"]))
     # `follow` and `export` before `tasks`, for a task's id may hold a slash and so anything.
-    for part in (follow, export, tasks, fleet, stats, markers, health, metrics, docs):
+    for part in (follow, export, tasks, fleet, stats, markers, views, health, metrics, docs):
         app.include_router(part.router)
     install_openapi(app, {**submit.DOCUMENT, "/events": stream.DOCUMENT})

@@ -1,36 +1,69 @@
-/* Rows that are ticked stay ticked while they change, and are counted above the list. */
+/* Rows that are ticked stay ticked while they change: one by one, from the last to this one with
+   Shift, all that are shown by the box above them, and then all that match. A bar with what can be
+   done with them takes the place of the filters. Without this it is a plain form. */
 (() => {
   const bar = document.querySelector("[data-selection]");
   const all = document.querySelector("[data-pick-all]");
   if (!bar || !all) return;
+  const matching = bar.querySelector("[data-matching]");
+  const copy = bar.querySelector("[data-copy-ids]");
+  const said = bar.querySelector("[data-selected]");
+  const total = Number(bar.dataset.selection);
+  let last = null; // the box that was ticked last: where a range begins
+  let whole = false; // all that match, also those that are not shown
+
   const boxes = () => [...document.querySelectorAll("[data-pick]")];
   const picked = () => boxes().filter((box) => box.checked);
-  all.hidden = false;
 
-  function count() {
+  function show() {
     const number = picked().length;
-    const total = boxes().length;
-    const shown = bar.querySelector("[data-selected]");
-    const text = shown.dataset.selected.replace("{}", number);
-    if (shown.textContent !== text) shown.textContent = text;
-    bar.hidden = number === 0;
-    all.checked = number > 0 && number === total;
-    all.indeterminate = number > 0 && number < total;
+    const shown = boxes().length;
+    whole &&= number === shown;
+    const text = whole ? said.dataset.all : said.dataset.selected.replace("{}", number);
+    if (said.textContent !== text) said.textContent = text;
+    bar.toggleAttribute("data-none", number === 0);
+    matching.hidden = whole || number < shown || total <= shown;
+    copy.hidden = whole;
+    all.checked = number > 0 && number === shown;
+    all.indeterminate = number > 0 && number < shown;
   }
 
   function tick(checked) {
     for (const box of boxes()) box.checked = checked;
-    count();
+    last = null;
+    show();
   }
 
-  document.addEventListener("change", (event) => {
-    if (event.target === all) tick(all.checked);
-    else if (event.target.matches("[data-pick]")) count();
+  function range(box) {
+    const found = boxes();
+    const [from, to] = [found.indexOf(last), found.indexOf(box)].sort((a, b) => a - b);
+    if (from >= 0) for (const one of found.slice(from, to + 1)) one.checked = box.checked;
+  }
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.matches("[data-pick]")) return;
+    if (event.shiftKey && last) range(event.target);
+    last = event.target;
+    show();
   });
-  bar.querySelector("[data-unselect]").addEventListener("click", () => tick(false));
-  bar.querySelector("[data-copy-ids]").addEventListener("click", (event) => {
-    umbelCopy(picked().map((box) => box.value).join("\n"), event.currentTarget);
+  all.addEventListener("change", () => tick(all.checked));
+  matching.addEventListener("click", () => {
+    whole = true;
+    show();
+    bar.querySelector("[name=format]").focus();
   });
-  document.addEventListener("umbel:changed", count);
-  count();
+  bar.querySelector("[data-unselect]").addEventListener("click", () => {
+    tick(false);
+    all.focus();
+  });
+  copy.addEventListener("click", () => umbelCopy(picked().map((box) => box.value).join("\n"), copy));
+  bar.addEventListener("formdata", ({ formData }) => {
+    if (!whole) return;
+    formData.delete("id");
+    for (const field of bar.querySelectorAll("[type=hidden]")) formData.set(field.name, field.value);
+  });
+  addEventListener("pageshow", show);
+
+  all.hidden = copy.hidden = bar.querySelector("[data-unselect]").hidden = false;
+  show();
 })();

@@ -13,7 +13,7 @@ from app.domain.tasks import Task, TaskState
 from app.store import pages, runtimes
 from app.store.cursors import Place, print_cursor
 from app.store.database import Database
-from app.store.tasks import count_newer, page
+from app.store.tasks import count_unseen, page
 from app.store.writer import Batch, commit
 from tests.store.samples import NOON, sample
 
@@ -125,9 +125,13 @@ def test_newer_tasks_are_counted_up_to_the_cap(
     full: Database, wanted: TaskFilter, at: int, cap: int
 ) -> None:
     newer = [task for task in STORED if task.seq > STORED[at].seq and wanted.matches(task)]
+    since = STORED[at].seq + 1
+    seen = frozenset(task.seq for task in newer[::2])
+    unseen = len(newer) - len(seen)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "SECONDS", 60)  # not as far as a busy machine comes in time
-        assert count_newer(full, wanted, STORED[at].seq, cap) == min(cap, len(newer))
+        assert count_unseen(full, wanted, since, frozenset(), cap) == min(cap, len(newer))
+        assert count_unseen(full, wanted, since, seen, cap) == min(cap, unseen)
 
 
 @pytest.mark.parametrize("sort", list(Sort))

@@ -18,7 +18,7 @@ from app.store.labels import Kind
 from app.store.relatives import relatives_of
 from app.store.tasks import (
     children,
-    count_newer,
+    count_unseen,
     counts,
     get,
     names,
@@ -175,7 +175,7 @@ def test_merged_branches_are_not_sorted(stored: Database) -> None:
 def test_other_reads_use_an_index(stored: Database) -> None:
     with plans(stored) as found:
         get(stored, "a")
-        count_newer(stored, TaskFilter(), 5)
+        count_unseen(stored, TaskFilter(), 5, frozenset())
         children(stored, "a")
         retries_of(stored, "a")
         in_states(stored, [TaskState.PENDING, TaskState.STARTED], 5)

@@ -12,7 +12,7 @@ from app.store import pages, runtimes, totals
 from app.store.bulk import is_postgres
 from app.store.database import Database
 from app.store.search import parts
-from app.store.tasks import count_newer, page
+from app.store.tasks import count_unseen, page
 from app.store.writer import Batch, commit
 from tests.store.samples import NOON, sample
 from tests.store.test_plans import covers, plans, scans, statements
@@ -59,7 +59,7 @@ def test_no_search_scans_the_table(
             with plans(stored) as more:
                 page(stored, wanted, sort=sort, limit=5, cursor=first.next)
                 totals.total(stored, wanted)
-                count_newer(stored, wanted, 5)
+                count_unseen(stored, wanted, 5, frozenset())
             if not reads_rows_alone(wanted):
                 assert scans([*found, *more]) == [], wanted
 

@@ -1,6 +1,7 @@
 """The list of tasks: its columns, and what its address says of them."""
 
 import re
+import time
 
 import httpx
 
@@ -62,3 +63,47 @@ def test_the_search_and_the_menu_of_columns_keep_each_other(client: httpx.Client
     assert 'name="sort" value="runtime"' in menu
     assert 'name="columns" value="task,ran"' in search
     assert menu.count(" checked") == 1
+
+
+def test_a_task_is_shown_beside_the_list_without_scripts(client: httpx.Client) -> None:
+    task = submit(client, "/tasks/add", {"x": 20, "y": 22})
+    ended(client, task)
+    page = client.get("/ui/tasks", params={"q": "state:success", "sort": "created", "peek": task})
+    panel = page.text[page.text.index('<aside id="peek"') : page.text.index("</aside>")]
+
+    assert "42" in panel
+    assert f'id="peek-id">{task}<' in panel
+    assert 'href="/ui/tasks?q=state:success&amp;sort=created"' in panel, "closing keeps the list"
+    assert client.get(f"/ui/peek/{task}").text.startswith('<aside id="peek"')
+    unknown = client.get("/ui/tasks?q=&peek=never-heard-of")
+    assert unknown.status_code == 200
+    assert "Nothing is known of this task now." in unknown.text
+    form = page.text[page.text.index('<form id="peek-form"') :]
+    assert 'name="q" value="state:success"' in form[: form.index("</form>")]
+
+
+def test_an_empty_list_leads_on(client: httpx.Client) -> None:
+    word = unique()
+    hidden = client.get("/ui/tasks", params={"q": f"{word} since:1h"}).text
+
+    assert "No task matches these filters" in hidden
+    assert f'href="/ui/tasks?q={word}">without since:1h<' in hidden
+    assert 'href="/ui/tasks?q=since:1h">without' in hidden
+
+
+def test_a_task_that_comes_to_match_is_new_to_a_list(client: httpx.Client) -> None:
+    """A list of failures is open while a task fails that was there already."""
+    number = time.time_ns()
+    call = {"name": "worker.tasks.long_task", "args": [1], "kwargs": {}}
+    task = submit(client, "/tasks", call)
+    other = submit(client, "/tasks/add", {"x": number, "y": 1})
+    ended(client, other)
+    query = f"q=state:success+{task}&first=1&whole=0"
+    text = ""
+    with client.stream("GET", f"/ui/live/tasks?{query}") as stream:
+        for part in stream.iter_text():
+            text += part
+            if "1 new" in text:
+                break
+
+    assert '"newer"' in text

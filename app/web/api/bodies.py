@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from app.domain.search import MAX_SEARCH
+
 MAX_SECONDS = 86_400
 """A day: longer sleeps are a mistake of units."""
 MAX_NUMBERS = 1_000_000
@@ -89,6 +91,20 @@ class Mark(Struct, forbid_unknown_fields=True, kw_only=True):
     at: Moment | None = None
     version: Annotated[str, Meta(examples=["v1.2"])] | None = None
     url: Annotated[str, Meta(examples=["https://example.com/releases/v1.2"])] | None = None
+
+
+class View(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a saved view shows; what is left out is as the list usually is."""
+
+    q: Annotated[str, Meta(max_length=MAX_SEARCH, examples=["state:failure since:24h"])] = ""
+    sort: Annotated[str, Meta(examples=["-runtime"])] | None = None
+    columns: Annotated[list[str], Meta(examples=[["state", "task", "ran"]])] = []
+
+
+class NamedView(View, forbid_unknown_fields=True, kw_only=True):
+    """A new view with its name."""
+
+    name: Annotated[str, Meta(examples=["Failed today"])]
 
 
 class Retry(Struct, forbid_unknown_fields=True, kw_only=True):

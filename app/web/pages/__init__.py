@@ -9,6 +9,7 @@ from app.web.pages.keys import router as of_keys
 from app.web.pages.overview import router as of_overview
 from app.web.pages.palette import router as of_palette
 from app.web.pages.patterns import router as of_patterns
+from app.web.pages.peek import router as of_peek
 from app.web.pages.quality import router as of_quality
 from app.web.pages.queues import router as of_queues
 from app.web.pages.reader import router as of_reader
@@ -19,6 +20,7 @@ from app.web.pages.submit import router as of_submit
 from app.web.pages.suggest import router as of_suggest
 from app.web.pages.task import router as of_task
 from app.web.pages.tasks import router as of_tasks
+from app.web.pages.views import router as of_views
 from app.web.pages.welcome import router as of_welcome
 from app.web.pages.workers import router as of_workers
 
@@ -27,6 +29,8 @@ for part in (
     of_overview,
     of_steps,
     of_submit,
+    of_views,
+    of_peek,
     of_tasks,
     of_suggest,
     of_task,

@@ -48,6 +48,7 @@ def groups() -> Sequence[tuple[str, Sequence[Keys]]]:
                 (("j", "k"), _("Next row, previous row")),
                 (("Enter",), _("Open it")),
                 (("x", "X"), _("Select it; with Shift all from the last one on")),
+                (("v", "Space"), _("Look at a task beside the list")),
                 (("n", "p"), _("Next page, first page")),
                 ((".",), _("Show what is new")),
             ),

@@ -114,6 +114,11 @@ class Query:
             if not _is_shown(part, offered)
         ]
 
+    def loosened(self) -> list[Choice]:
+        """All parts of the search, each with what is left without."""
+        parts = [part for term in self.search.terms for part in term.parts]
+        return [Choice(str(part), self._address(self.search.without(part))) for part in parts]
+
     def _address(self, search: Search, cursor: str | None = None) -> str:
         pairs = self._pairs(search) + ([] if cursor is None else [("cursor", cursor)])
         return address_of(pairs)

@@ -11,7 +11,7 @@ from app.domain.errors import BadInput, FieldError, NotFound, UmbelError
 from app.web.errors import refusal
 from app.web.language import LANGUAGES, speak
 from app.web.packing import GZIP, VARY, pack_frame, takes_gzip
-from app.web.pages import fleet, queues, task, tasks, workers
+from app.web.pages import fleet, queues, task, tasklist, workers
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.ended import choice_of
 from app.web.pages.live import RATES
@@ -71,7 +71,7 @@ def view_of(dashboard: Dashboard, page: str, pairs: list[tuple[str, str]]) -> Vi
         case "data-quality", False:
             return QualityView(dashboard)
         case "tasks", False:
-            return tasks.follow(dashboard, pairs)
+            return tasklist.follow(dashboard, pairs)
         case "tasks", True:
             return task.TaskView(dashboard, name)
         case "workers", False:
