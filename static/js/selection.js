@@ -24,6 +24,7 @@
     bar.toggleAttribute("data-none", number === 0);
     matching.hidden = whole || number < shown || total <= shown;
     copy.hidden = whole;
+    for (const button of bar.querySelectorAll("[data-few]")) button.hidden = whole;
     all.checked = number > 0 && number === shown;
     all.indeterminate = number > 0 && number < shown;
   }

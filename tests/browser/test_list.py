@@ -11,17 +11,24 @@ from tests.support import eventually
 from tests.web.conftest import Site
 
 
+def listed(visitor: Visitor) -> list[str]:
+    """The ids of the tasks of the list, in their order."""
+    boxes = visitor.page.locator("[data-pick]")
+    found: list[str] = boxes.evaluate_all("boxes => boxes.map(box => box.value)")
+    return found
+
+
 def some(visitor: Visitor, site: Site, count: int = 4) -> list[str]:
-    """Tasks that have ended, the newest first as the list has them."""
+    """Tasks that have ended."""
     ids = [submit(site, "/tasks/add", x=number, y=1) for number in range(count)]
     page = visitor.page
 
     def ended() -> bool:
-        listed = page.request.get(f"{site.url}/tasks?state=SUCCESS&limit=50").json()["tasks"]
-        return set(ids) <= {task["id"] for task in listed}
+        known = page.request.get(f"{site.url}/tasks?state=SUCCESS&limit=50").json()["tasks"]
+        return set(ids) <= {task["id"] for task in known}
 
     eventually(ended)
-    return ids[::-1]
+    return ids
 
 
 def test_columns_are_chosen_and_saved_as_a_view_that_opens_first(
@@ -63,9 +70,10 @@ def test_columns_are_chosen_and_saved_as_a_view_that_opens_first(
 def test_rows_are_selected_one_by_one_in_a_range_and_all(
     visitor: Visitor, site: Site, tmp_path: Path
 ) -> None:
-    ids = some(visitor, site)
+    some(visitor, site)
     page = visitor.page
     visitor.go("/ui/tasks?q=state:success")
+    ids = listed(visitor)
     said, boxes = page.locator("[data-selected]"), page.locator("[data-pick]")
     top = page.locator("tbody tr").first.bounding_box()
     boxes.nth(0).check()
@@ -85,6 +93,12 @@ def test_rows_are_selected_one_by_one_in_a_range_and_all(
     page.get_by_label("Select all shown").check()
     shown = boxes.count()
     expect(said).to_have_text(f"{shown} selected")
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url("**/ui/selected?*")
+    expect(page.get_by_role("heading", name=f"Run {shown} tasks again?")).to_be_visible()
+    page.go_back()
+    page.wait_for_selector("html[data-stream=live]")
+    page.get_by_label("Select all shown").check()
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_label("Select all shown")).to_be_focused()
     expect(page.locator(".filters")).to_be_visible()
@@ -111,7 +125,7 @@ def test_all_that_match_are_exported_where_more_match_than_are_shown(
 
 
 def test_a_task_is_looked_at_beside_the_list_and_followed(visitor: Visitor, site: Site) -> None:
-    ids = some(visitor, site)
+    some(visitor, site)
     page, keys = visitor.page, visitor.page.keyboard
     running = submit(site, "/tasks/long", seconds=3)
     eventually(lambda: running in page.request.get(site.url + "/ui/tasks?q=").text())
@@ -130,8 +144,8 @@ def test_a_task_is_looked_at_beside_the_list_and_followed(visitor: Visitor, site
     keys.press("Escape")
     expect(panel).to_have_count(0)
 
-    row = page.locator(f"#task-{ids[0]} .what a")
-    row.focus()
+    ids = listed(visitor)
+    page.locator(f"#task-{ids[0]} .what a").focus()
     keys.press("v")
     expect(panel.locator("#peek-id")).to_have_text(ids[0])
     keys.press("j")
@@ -150,11 +164,12 @@ def test_the_list_works_without_scripts(browser: Browser, site: Site, visitor: V
         page = plain.page
         page.goto(site.url + "/ui/tasks?q=state:success&sort=-created")
         page.locator(f"#task-{task} button[name=peek]").click()
-        page.wait_for_url(f"**peek={task}")
+        page.wait_for_url(f"**peek={task}*")
         expect(page.locator("#peek-id")).to_have_text(task)
         page.get_by_role("link", name="Close").click()
         expect(page.locator("#peek")).to_have_count(0)
         page.check(f"#task-{task} input")
+        expect(page.get_by_role("button", name="Copy ids")).to_be_hidden()
         with page.expect_download() as download:
             page.get_by_role("button", name="Export CSV").click()
         assert task in Path(download.value.path()).read_text()

@@ -14,6 +14,7 @@ from app.web.pages.quality import router as of_quality
 from app.web.pages.queues import router as of_queues
 from app.web.pages.reader import router as of_reader
 from app.web.pages.reader import speak_to
+from app.web.pages.selected import router as of_selected
 from app.web.pages.steps import router as of_steps
 from app.web.pages.stream import route as live_stream
 from app.web.pages.submit import router as of_submit
@@ -31,6 +32,7 @@ for part in (
     of_submit,
     of_views,
     of_peek,
+    of_selected,
     of_tasks,
     of_suggest,
     of_task,
