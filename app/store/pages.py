@@ -101,10 +101,11 @@ def count_unseen(
     """How many tasks that match are at that place or after it and not among the places that were
     `seen`: at most `cap`, as far as one call looks."""
     with db.reading() as connection:
-        narrowed = narrow(connection, filter, Sort.OLDEST)
+        narrowed = narrow(connection, filter, Sort.NEWEST)
         if narrowed.empty:
             return 0
-        walk = _Walk(connection, narrowed, narrowed.bounds.after(Place(since - 1)))
+        bounds = narrowed.bounds
+        walk = _Walk(connection, narrowed, replace(bounds, first=max(bounds.first, since)))
         count, most = 0, cap + len(seen)
         while count < cap and walk.goes_on:
             found = walk.step(PLACES, most, _places)

@@ -1,7 +1,7 @@
 """The list of tasks: its columns, and what its address says of them."""
 
+import html
 import re
-import time
 
 import httpx
 
@@ -92,18 +92,24 @@ def test_an_empty_list_leads_on(client: httpx.Client) -> None:
 
 
 def test_a_task_that_comes_to_match_is_new_to_a_list(client: httpx.Client) -> None:
-    """A list of failures is open while a task fails that was there already."""
-    number = time.time_ns()
-    call = {"name": "worker.tasks.long_task", "args": [1], "kwargs": {}}
-    task = submit(client, "/tasks", call)
-    other = submit(client, "/tasks/add", {"x": number, "y": 1})
-    ended(client, other)
-    query = f"q=state:success+{task}&first=1&whole=0"
+    """A list of revoked tasks is open while one is revoked that was there already."""
+    queue = unique()
+    call = {"name": "worker.tasks.add", "args": [1, 1], "queue": queue}
+    tasks = [submit(client, "/tasks", call) for _ in range(2)]
+    eventually(lambda: len(client.get(f"/tasks?queue={queue}").json()["tasks"]) == 2)
+    page = client.get("/ui/tasks", params={"q": f"state:revoked queue:{queue}"}).text
+    live = re.search(r'data-live="([^"]+)"', page)
+    assert live
+    assert "No task matches these filters" in page
     text = ""
-    with client.stream("GET", f"/ui/live/tasks?{query}") as stream:
-        for part in stream.iter_text():
+    with client.stream("GET", html.unescape(live[1])) as stream:
+        parts = stream.iter_text()
+        text += next(parts)
+        assert "1 new" not in text
+        assert client.delete(f"/tasks/{tasks[0]}").status_code == 202
+        for part in parts:
             text += part
             if "1 new" in text:
                 break
 
-    assert '"newer"' in text
+    assert "1 new" in text

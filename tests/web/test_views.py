@@ -1,5 +1,6 @@
 """Saved views: over REST, in the menu of the list, and one that a browser opens first."""
 
+import json
 import re
 
 import httpx
@@ -32,7 +33,11 @@ def test_a_view_is_saved_read_replaced_and_removed_over_rest(
     assert client.put(place, json={}).status_code == 201
     assert client.delete(place).status_code == 204
     db = Database.open(site.folder / "data")
-    done = [(one.action, one.outcome) for one in audit.entries(db) if name in one.detail]
+    done = [
+        (one.action, one.outcome)
+        for one in audit.entries(db)
+        if name in json.loads(one.detail).values()
+    ]
     db.close()
     assert ("save view", "done") in done
     assert ("remove view", "done") in done

@@ -77,7 +77,8 @@ async def add_view(request: Request) -> Response:
 
 
 @router.get(
-    "/views/{name:path}", **documented("Read a view", answers={200: ViewJson}, problems=(404, 503))
+    "/views/{name:path}",
+    **documented("Read a view", answers={200: ViewJson}, problems=(404, 422, 503)),
 )
 async def show_view(request: Request, name: ViewName) -> Response:
     """One of them."""
@@ -108,7 +109,7 @@ async def put_view(request: Request, name: ViewName) -> Response:
 
 @router.delete(
     "/views/{name:path}",
-    **documented("Remove a view", answers={204: None}, problems=(403, 404, 503)),
+    **documented("Remove a view", answers={204: None}, problems=(403, 404, 422, 503)),
 )
 async def remove_view(request: Request, name: ViewName) -> Response:
     """Takes it away for everybody."""

@@ -17,6 +17,7 @@ from app.web.figures import Charts
 from app.web.language import LANGUAGES, language
 from app.web.pages.alarm import Alarm
 from app.web.pages.assets import StaticAssets
+from app.web.pages.known_views import KnownViews
 from app.web.pages.live import LiveViews
 from app.web.pages.reader import chosen_of, speak_to
 from app.web.pages.recall import Recall
@@ -49,6 +50,7 @@ class Dashboard:
         self.usuals = Usuals(umbel.db, umbel.reading)
         self.views = LiveViews(umbel.tail, self.shell)
         self.recall = Recall(self.shell.away)
+        self.known_views = KnownViews(umbel.db, umbel.reading)
         self._rows: OrderedDict[tuple[str, str, int], Markup] = OrderedDict()
 
     def row(self, tailed: Tailed, columns: Columns) -> Markup:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from app.domain.errors import Unavailable
-from app.domain.filters import Sort
+from app.domain.filters import Sort, TaskFilter
 from app.domain.tasks import Task, TaskState, seq_of
 from app.feed.tailed import Tailed
 from app.store import lost
@@ -34,8 +34,8 @@ COUNT_SECONDS = 1.0
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Of what a page was read: `newest` is the newest place then, and from `since` on all that
-    matched was shown, so that what matches there now and is not shown is new. Only on the first
-    page it is counted."""
+    matched was shown, so that what matches there now and is not shown is new. It is counted on
+    the `first` page alone."""
 
     newest: int
     since: int
@@ -64,6 +64,7 @@ class TaskList:
         self._ids = frozenset(ids)
         self._reach = reach
         self._places: frozenset[int] = frozenset()
+        self._turns = turns(query)
         self._rows: dict[str, Markup] | None = None
         self._changed: dict[str, Tailed] = {}
         self._unexplained: dict[str, Task] = {}
@@ -99,7 +100,7 @@ class TaskList:
             self._changed[task_id] = news.tasks[task_id]
         came = news.newest > self._reach.newest and self._newer <= NEWER_CAP
         # What was there already may match now: a task that fails comes to the list of failures.
-        turned = bool(self._query.filter) and len(mine) < len(news.tasks)
+        turned = self._turns and len(mine) < len(news.tasks)
         if came or turned:
             self._count_newer = self._counts_newer
         counted = self._dashboard.shell.latest is not self._chips[0]
@@ -184,7 +185,7 @@ def follow(dashboard: Dashboard, pairs: Sequence[tuple[str, str]]) -> TaskList:
     ids = [value for key, value in pairs if key == "id"][:ROWS]
     values = dict(pairs)
     newest = _place(values.get("at", ""), seq_of(time.time()))
-    reach = Reach(newest, _place(values.get("whole", ""), newest), values.get("first") == "1")
+    reach = Reach(newest, _place(values.get("whole", ""), newest + 1), values.get("first") == "1")
     query = read_query((pair for pair in pairs if pair[0] != "id"), time.time())
     return TaskList(dashboard, query, ids, reach)
 
@@ -196,13 +197,29 @@ def view_of_page(dashboard: Dashboard, query: Query, page: Page, now: float) -> 
     newest = max(places, default=0)
     if query.sort is not Sort.NEWEST or not places:
         newest = max(newest, seq_of(now))
-    since = newest
-    if query.sort is Sort.NEWEST:
-        since = 0 if page.next is None else min(places, default=newest)
+    since = newest + 1
+    if turns(query):
+        since = 0 if page.next is None else min(places, default=since)
     reach = Reach(newest, since, query.cursor is None)
     view = TaskList(dashboard, query, [task.id for task in page.tasks], reach)
     view.show(page.tasks)
     return view
+
+
+def turns(query: Query) -> bool:
+    """Whether tasks come to match that were there before, and an index alone tells which: the
+    newest first, by their state or worker."""
+    wanted = query.filter
+    plain = TaskFilter(
+        states=wanted.states,
+        names=wanted.names,
+        queues=wanted.queues,
+        workers=wanted.workers,
+        since=wanted.since,
+        until=wanted.until,
+    )
+    turning = bool(wanted.states or wanted.workers)
+    return turning and wanted == plain and query.sort is Sort.NEWEST
 
 
 def _place(text: str, otherwise: int) -> int:

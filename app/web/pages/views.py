@@ -7,9 +7,7 @@ from urllib.parse import quote, unquote
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.domain.errors import Unavailable
 from app.domain.views import SavedView, read_view
-from app.store import views
 from app.web.pages.actions import actor_of
 from app.web.pages.dashboard import Dashboard, dashboard_of
 from app.web.pages.query import Query, address_of, read_query
@@ -18,7 +16,6 @@ from app.web.pages.reader import YEAR
 COOKIE = "umbel_view"
 """The name of the view that this browser opens the list with. Whose else should it be? There is
 no login yet."""
-KEY = "saved views"
 
 router = APIRouter()
 
@@ -35,11 +32,11 @@ class Offered:
 
 
 async def offered(dashboard: Dashboard, request: Request, query: Query) -> list[Offered]:
-    """All views; none where the store is away."""
+    """All views."""
     here, first = query.pairs, _first(request)
     return [
         Offered(view.name, address_of(_pairs(view)), _pairs(view) == here, view.name == first)
-        for view in await _known(dashboard)
+        for view in await dashboard.known_views.get()
     ]
 
 
@@ -48,7 +45,7 @@ async def default_of(dashboard: Dashboard, request: Request) -> str | None:
     first = _first(request)
     if first is None:
         return None
-    found = [view for view in await _known(dashboard) if view.name == first]
+    found = [view for view in await dashboard.known_views.get() if view.name == first]
     return address_of(_pairs(found[0])) if found else None
 
 
@@ -64,6 +61,7 @@ async def save(request: Request) -> Response:
     )
     replace = form.get("replace") == "yes"
     await dashboard.umbel.operations.save_view(actor_of(request), view, replace=replace)
+    dashboard.known_views.forget()
     return RedirectResponse(address_of(_pairs(view)), 303)
 
 
@@ -72,6 +70,7 @@ async def remove(request: Request) -> Response:
     """Takes one away for everybody. Raises NotFound, Unavailable."""
     dashboard, form = dashboard_of(request), await request.form()
     await dashboard.umbel.operations.remove_view(actor_of(request), str(form.get("name", "")))
+    dashboard.known_views.forget()
     return RedirectResponse(address_of(()), 303)
 
 
@@ -80,26 +79,13 @@ async def choose(request: Request) -> Response:
     """Has this browser open the list with a view, or with all tasks where none is named."""
     dashboard, form = dashboard_of(request), await request.form()
     name = str(form.get("name", ""))
-    found = [view for view in await _known(dashboard) if view.name == name]
+    found = [view for view in await dashboard.known_views.get() if view.name == name]
     answer = RedirectResponse(address_of(_pairs(found[0]) if found else ()), 303)
     if found:
         answer.set_cookie(COOKIE, quote(name), max_age=YEAR, path="/", samesite="lax")
     else:
         answer.delete_cookie(COOKIE, path="/")
     return answer
-
-
-async def _known(dashboard: Dashboard) -> list[SavedView]:
-    umbel = dashboard.umbel
-
-    async def read() -> list[SavedView]:
-        return await umbel.reading(views.list_all, umbel.db)
-
-    try:
-        found, _ = await dashboard.recall(KEY, read)
-    except Unavailable:
-        return []
-    return found
 
 
 def _first(request: Request) -> str | None:
