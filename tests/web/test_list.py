@@ -69,12 +69,14 @@ def test_a_task_is_shown_beside_the_list_without_scripts(client: httpx.Client) -
     task = submit(client, "/tasks/add", {"x": 20, "y": 22})
     ended(client, task)
     page = client.get("/ui/tasks", params={"q": "state:success", "sort": "created", "peek": task})
-    panel = page.text[page.text.index('<aside id="peek"') : page.text.index("</aside>")]
+    panel = page.text[
+        (at := page.text.index('<section id="peek"')) : page.text.index("</section>", at)
+    ]
 
     assert "42" in panel
     assert f'id="peek-id">{task}<' in panel
     assert 'href="/ui/tasks?q=state:success&amp;sort=created"' in panel, "closing keeps the list"
-    assert client.get(f"/ui/peek/{task}").text.startswith('<aside id="peek"')
+    assert client.get(f"/ui/peek/{task}").text.startswith('<section id="peek"')
     unknown = client.get("/ui/tasks?q=&peek=never-heard-of")
     assert unknown.status_code == 200
     assert "Nothing is known of this task now." in unknown.text
