@@ -131,10 +131,10 @@
       kept = "";
       return true;
     }
-    const section = document.querySelector("nav [aria-current=page]");
-    if (!section || section.pathname === location.pathname) return false;
-    if (document.referrer.startsWith(`${location.origin}/`)) history.back();
-    else location.assign(section.href);
+    const list = document.querySelector("[data-back]") || document.querySelector("nav [aria-current=page]");
+    if (!list || list.pathname === location.pathname) return false;
+    if (document.referrer === list.href) history.back(); // which finds the place in it again
+    else location.assign(list.href);
     return true;
   }
 

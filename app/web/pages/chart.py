@@ -256,7 +256,10 @@ def _lines(span: Span, times: Sequence[Times], scale: Scale) -> Iterator[Layer]:
 
     def path(run: Sequence[int], line: int) -> str:
         marks = [f"{round((place + 0.5) * wide, 2):g} {points[place][line]:g}" for place in run]
-        return marks[0] + ("h.01" if len(marks) == 1 else "L" + "L".join(marks[1:]))
+        if len(marks) > 1:
+            return marks[0] + "L" + "L".join(marks[1:])
+        left = round((run[0] + 0.25) * wide, 2)  # a point alone would hardly be seen
+        return f"{left:g} {points[run[0]][line]:g}h{round(wide / 2, 2):g}"
 
     areas = []
     for run in runs:
