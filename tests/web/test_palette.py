@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.web.pages.palette import BEGINS, EXACT, NONE, PART, PARTS, WORD, fit
+from tests.support import eventually
 from tests.web.conftest import ended, submit
 
 RESULT = re.compile(r'<a href="([^"]*)"[^>]*>.*?class="what">(.*?)</span>.*?kind muted">(.*?)<')
@@ -48,6 +49,11 @@ def test_everything_is_found_and_the_exact_comes_first(client: httpx.Client) -> 
         "/ui/tasks?q=name:worker.tasks.process_data",
         "/ui/submit?name=worker.tasks.process_data",
     ]
+    view = client.post("/views", json={"name": "Zebra crossing", "q": "state:failure"})
+    assert view.status_code == 201
+    named = ("/ui/tasks?q=state:failure", "Zebra crossing", "View")
+    eventually(lambda: found(client, "zebra")[0] == named)
+    client.delete(view.headers["location"])
     assert found(client, "data quality")[0][0] == "/ui/data-quality"
     assert found(client, "zeppelin x")[-1][0] == "/ui/tasks?q=zeppelin+x"
 

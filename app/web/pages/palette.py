@@ -1,4 +1,4 @@
-"""What somebody wants to get to, found by a few letters: pages, tasks, queues, workers, forms.
+"""What somebody wants to get to, found by a few letters: pages, views, tasks, queues, workers.
 
 `static/js/palette.js` adds what can be done on the page at hand and what was chosen lately; without
 scripts it is a page with a form.
@@ -15,6 +15,7 @@ from app.domain.errors import StoreUnavailable
 from app.domain.search import Search, Term
 from app.domain.search_keys import TEXT
 from app.domain.tasks import Task
+from app.domain.views import SavedView
 from app.operations.catalog import Catalog
 from app.store import tasks as stored
 from app.store.database import Database
@@ -24,6 +25,7 @@ from app.web.pages.formats import short_id, short_name
 from app.web.pages.query import address_of
 from app.web.pages.render import queue_path, submit_path, task_path, worker_path
 from app.web.pages.shell import Whole
+from app.web.pages.views import path_of
 
 LONGEST = 200
 """Characters of what is typed: a pasted id has fewer, and more is no few letters."""
@@ -85,6 +87,7 @@ async def results(dashboard: Dashboard, text: str) -> list[Found]:
     umbel = dashboard.umbel
     try:
         whole = await dashboard.shell.whole()
+        views = await dashboard.known_views.get()
         catalog = await umbel.operations.catalog()
         known = await umbel.reading(_read, umbel.db, text)
     except StoreUnavailable:
@@ -92,6 +95,7 @@ async def results(dashboard: Dashboard, text: str) -> list[Found]:
     else:
         for kind in (
             _of_ids(text, known.tasks),
+            _best(text, _of_views(views)),
             _best(text, _of_names([*known.names, *catalog.entries])),
             _best(text, _to_submit(catalog)),
             _best(text, _of_queues(whole)),
@@ -152,6 +156,11 @@ def _of_ids(text: str, known: Iterable[Task]) -> Iterator[Found]:
             task.state.value,
             EXACT if whole else BEGINS,
         )
+
+
+def _of_views(views: Iterable[SavedView]) -> Iterator[Found]:
+    for view in views:
+        yield Found(_("View"), view.name, path_of(view))
 
 
 def _of_names(names: Iterable[str]) -> Iterator[Found]:

@@ -35,7 +35,7 @@ async def offered(dashboard: Dashboard, request: Request, query: Query) -> list[
     """All views."""
     here, first = query.pairs, _first(request)
     return [
-        Offered(view.name, address_of(_pairs(view)), _pairs(view) == here, view.name == first)
+        Offered(view.name, path_of(view), _pairs(view) == here, view.name == first)
         for view in await dashboard.known_views.get()
     ]
 
@@ -46,7 +46,7 @@ async def default_of(dashboard: Dashboard, request: Request) -> str | None:
     if first is None:
         return None
     found = [view for view in await dashboard.known_views.get() if view.name == first]
-    return address_of(_pairs(found[0])) if found else None
+    return path_of(found[0]) if found else None
 
 
 @router.post("/ui/views", include_in_schema=False)
@@ -91,6 +91,11 @@ async def choose(request: Request) -> Response:
 def _first(request: Request) -> str | None:
     name = request.cookies.get(COOKIE)
     return unquote(name) if name else None
+
+
+def path_of(view: SavedView) -> str:
+    """The address of the list as a view has it."""
+    return address_of(_pairs(view))
 
 
 def _pairs(view: SavedView) -> list[tuple[str, str]]:
