@@ -48,7 +48,7 @@ const umbelTimes = (() => {
   /* `UTC+9` at that moment: a zone has another one in summer. */
   function offset(at) {
     const parts = form("offset").formatToParts(at);
-    return parts.find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
+    return parts.find((part) => part.type === "timeZoneName").value.replace(/GMT(\+0$)?/, "UTC");
   }
 
   const exact = (at) => `${form("moment").format(at)} ${offset(at)}`;
