@@ -43,6 +43,7 @@ OF_ERRORS: tuple[str, ...] = (
     marked("%(limit)s is not from 1 to %(most)s"),
     marked("There is no such rate."),
     marked("There is no such column."),
+    marked("There is no such list of workers."),
     marked("There is no marker %(number)s."),
     marked("There can be no such marker."),
     marked("is not an address with http:// or https://"),

@@ -12,10 +12,12 @@ ROOT = Path(__file__).resolve().parents[2] / "templates"
 READ = {"aria-label", "title", "placeholder", "alt", "data-label", "data-confirm", "aria-valuetext"}
 """Attributes that people read, or hear."""
 CODE = {"code", "pre", "kbd", "samp", "script", "style"}
-WORD = re.compile(r"[A-Za-z]{2,}")
+WORD = re.compile(r"(?<![/A-Za-z])[A-Za-z]{2,}")
+"""Not what is a part of a path."""
 NAMES = {
     "Umbel",
     "JSON",
+    "GET",
     "CSV",
     "UTC",
     "Celery",

@@ -26,6 +26,7 @@ PAGES = {
     "/": "/",
     "/ui/tasks": "/ui/tasks",
     "/ui/tasks/{task_id:path}": "/ui/tasks/{task}",
+    "/ui/raw/{task_id:path}": "/ui/raw/{task}",
     "/ui/queues": "/ui/queues",
     "/ui/queues/{name:path}": "/ui/queues/celery",
     "/ui/workers": "/ui/workers",
