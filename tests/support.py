@@ -11,14 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 
 from app.cli.redis_server import find_binary
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until a condition that should come true counts as failed; machines differ."""
 
 T = TypeVar("T")
@@ -66,6 +66,16 @@ async def eventually_async(
         if time.monotonic() > deadline:
             raise failure or AssertionError(f"not true within {patience} s: {ask}")
         await asyncio.sleep(every)
+
+
+def end(app: Any) -> None:
+    """Closes a Celery application with this thread's connections to its result backend, which
+    Celery leaves to the garbage collector: that finds them in a test that did not open them."""
+    consumer = app.backend.result_consumer
+    consumer.stop()
+    consumer.subscribed_to.clear()  # else results that are forgotten connect it again
+    app.backend.client.connection_pool.disconnect()
+    app.close()
 
 
 @dataclass

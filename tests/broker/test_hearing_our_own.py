@@ -8,11 +8,12 @@ from app.broker.subscription import Subscription
 from app.broker.translate import translate
 from app.broker.transport import Transport
 from app.domain.events import TaskSent
+from tests.support import PATIENCE
 
 
 async def hear_sent(opened: Subscription, transport: Transport, count: int) -> list[TaskSent]:
     found: list[TaskSent] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(found) < count:
             told = translate(await opened.read(), transport)
             assert not told.reasons

@@ -17,9 +17,7 @@ from app.broker.subscription import READ_LIMIT, Heard, Subscription
 from app.broker.transport import Transport
 from app.cli.redis_server import find_binary
 from app.domain.errors import BrokerUnavailable
-from tests.support import Process, RedisServer, eventually_async
-
-PATIENCE = 20.0
+from tests.support import PATIENCE, Process, RedisServer, eventually_async
 
 
 @asynccontextmanager

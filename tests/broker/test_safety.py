@@ -22,7 +22,7 @@ from app.broker.ledger import find_submitted
 from app.broker.message import Submission
 from app.broker.publish import Publisher
 from app.broker.transport import Transport
-from tests.support import Process, eventually
+from tests.support import PATIENCE, Process, end, eventually
 
 Start = Callable[..., Process]
 OLD = 70 * 60
@@ -57,10 +57,10 @@ async def use_celery(transport: Transport) -> None:
     app = celery_client(transport)
 
     def call() -> None:
-        with app:
-            result = app.send_task("worker.tasks.add", (2, 3))
-            assert result.get(timeout=30) == 5
-            assert app.control.inspect(timeout=1).ping()
+        result = app.send_task("worker.tasks.add", (2, 3))
+        assert result.get(timeout=PATIENCE) == 5
+        assert app.control.inspect(timeout=1).ping()
+        end(app)
 
     await asyncio.to_thread(call)
 

@@ -21,7 +21,7 @@ ARGS = [
     "--disable-sync",
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SLOW = 30_000
+SLOW = 60_000
 """Milliseconds until something that should appear counts as missing; machines differ."""
 
 

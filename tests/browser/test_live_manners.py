@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,9 +73,7 @@ def test_a_hidden_page_has_no_stream_and_catches_up_when_it_is_seen(
     visitor.go("/")
     eventually(lambda: streams(site) == 1)
     page.evaluate(HIDE, True)
-    began = time.monotonic()
     eventually(lambda: streams(site) == 0)
-    assert time.monotonic() - began < 5
     task = submit(site, "/tasks/add", x=20, y=22)
     eventually(lambda: web.get(f"{site.url}/tasks/{task}").json()["state"] == "SUCCESS")
     assert page.locator(f"#latest-{task}").count() == 0

@@ -40,7 +40,7 @@ class Up:
 
     def start(self) -> "Up":
         self.process.start()
-        eventually(self._is_ready, patience=60)
+        eventually(self._is_ready)
         self.look()
         return self
 
@@ -64,7 +64,7 @@ class Up:
         return self.process.child.wait(STOPS_WITHIN)
 
     def assert_nothing_is_left(self, folder: Path) -> None:
-        eventually(lambda: not [each for each in self.family if _alive(each)], patience=5)
+        eventually(lambda: not [each for each in self.family if _alive(each)])
         assert not (folder / "up.json").exists()
         for port in (self.port, int((folder / "redis" / "port").read_text())):
             with socket.socket() as probe:
@@ -148,8 +148,8 @@ def test_what_dies_is_started_again_and_what_is_frozen_does_not_keep_it_from_sto
     for name, victim in victims.items():
         victim.kill()
         eventually(lambda name=name: f"{name} was ended by SIGKILL" in up.process.output())
-    eventually(lambda: _healthy(up.url), patience=60)
-    eventually(lambda: add(up.url), patience=60)
+    eventually(lambda: _healthy(up.url))
+    eventually(lambda: add(up.url))
     up.look()
     for word in ("celery", "serve"):
         up.child(word).suspend()
@@ -163,7 +163,7 @@ def test_nothing_outlives_an_up_that_is_killed_and_the_next_one_finds_its_tasks(
     up = start()
     task_id = add(up.url)
     up.process.signal(signal.SIGKILL)
-    eventually(lambda: not [each for each in up.family if _alive(each)], patience=20)
+    eventually(lambda: not [each for each in up.family if _alive(each)])
     again = start(port=up.port)
     task = web.get(f"{again.url}/tasks/{task_id}").json()
     assert (task["state"], task["result"]) == ("SUCCESS", 5)

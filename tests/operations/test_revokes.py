@@ -30,7 +30,7 @@ from app.domain.errors import Conflict
 from app.domain.events import TaskRevoked
 from app.domain.tasks import Task, TaskState
 from tests.operations.conftest import House
-from tests.support import Process, eventually
+from tests.support import Process, end, eventually
 
 CELERYS_OWN = pytest.mark.filterwarnings("ignore:Call to deprecated setex")
 ADD = Submission(name="worker.tasks.add", args="[2, 3]")
@@ -57,10 +57,9 @@ def app(redis_url: str) -> "Iterator[Celery[Any]]":
 def results(redis_url: str) -> "Iterator[Celery[Any]]":
     """Who waits for results."""
     app: Celery[Any] = Celery("results", broker=redis_url, backend=redis_url, set_as_current=False)
+    app.conf.result_backend_thread_safe = True  # one for the thread that waits, and for this one
     yield app
-    app.backend.result_consumer.stop()
-    app.backend.client.close()
-    app.close()
+    end(app)
 
 
 def get(results: "Celery[Any]", task_id: str) -> object:

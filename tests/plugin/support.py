@@ -15,7 +15,7 @@ from celery import Celery
 
 import umbel_worker
 from tests.stock.install import INSTALLED, python
-from tests.support import ROOT, Process, eventually, listeners, start_worker
+from tests.support import ROOT, Process, end, eventually, listeners, start_worker
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = ROOT / "worker" / "plugin"
@@ -115,9 +115,7 @@ def sending(url: str, **settings: Any) -> Iterator[Celery]:
     try:
         yield app
     finally:
-        app.backend.result_consumer.stop()
-        app.backend.client.close()
-        app.close()
+        end(app)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from celery import Celery
 from app.broker.transport import Transport
 from tests.recorder.healing import producer, thaw
 from tests.recorder.support import Recording
-from tests.support import Process
+from tests.support import PATIENCE, Process
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def recording(
     recording = kind(Transport.from_options(redis_url), tmp_path)
     await recording.start()
     yield recording
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await recording.stop()
 
 

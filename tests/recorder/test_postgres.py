@@ -20,6 +20,7 @@ from tests.recorder.test_recorder import (
     test_what_is_announced_last_is_what_is_kept,
     test_what_real_workers_said_ends_in_the_true_states,
 )
+from tests.support import PATIENCE
 
 __all__ = [
     "test_a_busy_stream_ends_as_many_tasks_as_it_told_of",
@@ -41,5 +42,5 @@ async def recording(
     recording.database_url = postgres_server.url(postgres_server.make_database())
     await recording.start()
     yield recording
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await recording.stop()

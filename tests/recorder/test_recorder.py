@@ -382,9 +382,7 @@ async def test_told_to_stop_it_keeps_what_it_heard_and_leaves_nothing_behind(
     await eventually_async(lambda: _says(process.output, "looked around"))
     for number in range(300):
         await recording.say(*life(f"t{number}", time.time()))
-    began = time.monotonic()
-    assert process.stop() == 0
-    assert time.monotonic() - began < 10
+    assert process.stop() == 0, "and by itself: else it is killed"
     recording.db = Database.open(recording.database_url)
     assert len(await recording.tasks()) >= 299
     assert not await recording.redis.exists("umbel:lease", "umbel:recorder")

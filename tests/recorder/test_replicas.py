@@ -27,7 +27,7 @@ from tests.recorder.replicas import (
     recorder_of,
 )
 from tests.recorder.support import Recording, life
-from tests.support import RedisServer, eventually_async
+from tests.support import PATIENCE, RedisServer, eventually_async
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ async def test_two_feeds_on_one_store_take_turns_and_say_what_to_do(
     finally:
         for each in both:
             each.stop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*running)
         other.stop()
 
@@ -241,7 +241,7 @@ async def test_a_feed_that_can_not_be_opened_is_tried_until_it_can(recording: Re
         await eventually_async(recording.live)
     finally:
         recorder.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await running
 
 
@@ -260,7 +260,7 @@ async def test_told_to_stop_it_does_not_wait_for_a_store_that_is_away(
 
     await eventually_async(elected)
     recorder.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await running
     assert not await recording.redis.exists(LEASE_KEY)
 
@@ -292,7 +292,7 @@ async def test_the_lease_is_kept_however_long_the_store_takes(
         await eventually_async(recording.live)
     finally:
         recorder.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await running
     assert recording.db is not None
     assert blind_windows.latest(recording.db) == []

@@ -19,7 +19,7 @@ from app.recorder import sweep
 from tests.recorder.support import Recording
 from tests.stock.install import INSTALLED, PINS, python
 from tests.stock.workers import start_stock_worker
-from tests.support import Process, RedisServer, eventually_async
+from tests.support import Process, RedisServer, end, eventually_async
 
 pytestmark = pytest.mark.timeout(240)  # some wait for the sweep that comes once a minute
 VISIBLE_SECONDS = 2
@@ -111,13 +111,14 @@ def _client(url: str) -> "Celery[Any]":
     """It sends no `task-sent`, so that nobody knows of a queue before a worker reads it."""
     client: Celery[Any] = Celery("client", broker=url, backend=url, set_as_current=False)
     client.conf.update(PLAIN)
+    client.conf.result_backend_thread_safe = True  # one for all threads that send
     return client
 
 
 async def _stop(scene: Scene) -> None:
     for process in scene.workers:
         await asyncio.to_thread(process.stop)
-    scene.celery.close()
+    end(scene.celery)
 
 
 async def test_what_was_revoked_while_no_worker_was_there_never_runs(scene: Scene) -> None:

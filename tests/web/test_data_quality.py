@@ -72,7 +72,7 @@ def test_a_site_in_order_has_nothing_to_complain_of() -> None:
         if figure.grade is Grade.BAD and "Lost" not in figure.name
     ]
     assert found["Whole stories, last hour"].value == "no task ended"
-    assert found["Whole stories, last 24 h"].value == "99.0 %"
+    assert found["Whole stories, last 24 h"].value == "99 %"
 
 
 @pytest.mark.parametrize(

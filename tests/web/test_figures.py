@@ -118,5 +118,5 @@ def test_every_step_of_a_chart_stands_in_a_table(
     answer = client.get("/ui/figures", params={"range": "15m"})
     assert answer.status_code == 200
     assert answer.text.count('<tr><th scope="row">') == 15
-    assert "/ui/tasks?since=" in answer.text
+    assert "/ui/tasks?ended=" in answer.text
     assert client.get("/ui/figures", params={"range": "2h"}).status_code == 422

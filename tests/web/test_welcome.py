@@ -60,8 +60,11 @@ def test_an_empty_umbel_says_what_it_sees_until_there_is_a_task(tmp_path: Path) 
 
             assert (sent.status_code, sent.headers["location"]) == (303, "/ui/tasks")
             names = {"worker.tasks.add", "worker.tasks.process_data", "worker.tasks.long_task"}
-            listed = client.get("/tasks").json()["tasks"]
-            assert {task["name"] for task in listed} == names
+
+            def listed() -> set[str]:
+                return {task["name"] for task in client.get("/tasks").json()["tasks"]}
+
+            eventually(lambda: listed() == names)
             assert "Umbel is listening" not in client.get("/").text
     finally:
         if worker is not None:

@@ -8,6 +8,8 @@ from typing import Any
 import redis
 from celery import Celery
 
+from tests.support import end
+
 
 @contextmanager
 def sending(url: str) -> Iterator[Celery]:
@@ -16,9 +18,7 @@ def sending(url: str) -> Iterator[Celery]:
     try:
         yield app
     finally:
-        app.backend.result_consumer.stop()
-        app.backend.client.close()
-        app.close()
+        end(app)
 
 
 def stored(url: str, task_id: str) -> dict[str, Any]:

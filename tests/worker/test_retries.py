@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from celery import Celery
 
 from tests.support import ROOT, Process
+from tests.worker.support import sending
 
 APPLICATION = """
 import os
@@ -35,7 +35,7 @@ def test_a_task_is_retried_as_often_as_its_message_says(
 ) -> None:
     (tmp_path / "flaky.py").write_text(APPLICATION)
     worker("-c", "1", app="flaky", cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
-    with Celery(broker=redis_url, backend=redis_url) as application:
+    with sending(redis_url) as application:
         for headers, last in (({}, 3), ({"max_retries": 1}, 1), ({"max_retries": 0}, 0)):
             sent = application.send_task(name, headers=headers)
             with pytest.raises(ValueError, match=f"^{last}$"):

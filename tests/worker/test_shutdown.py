@@ -8,6 +8,7 @@ import pytest
 from celery import Celery
 
 from tests.support import RedisServer, eventually, start_worker
+from tests.worker.support import sending
 from umbel_worker.shutdown import GRACE
 
 SOFT = 1.0
@@ -41,7 +42,7 @@ def test_a_warm_shutdown_waits_for_what_runs(own_redis: RedisServer, tmp_path: P
     env = {"UMBEL_SOFT_SHUTDOWN": "0.1"}
     worker = start_worker(own_redis.url, tmp_path / "worker.log", env=env)
     try:
-        with Celery(broker=own_redis.url, backend=own_redis.url) as application:
+        with sending(own_redis.url) as application:
             sent = application.send_task("worker.tasks.long_task", [GRACE + 2])
             eventually(lambda: sent.state == "PROGRESS")
             worker.signal(signal.SIGTERM)
