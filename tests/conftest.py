@@ -1,5 +1,6 @@
 """Fixtures for every layer: a real Redis for the run, real workers where a test asks for them."""
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,22 +34,47 @@ LONGEST = (
 all processors have work until the end. The browser's share what no other test can stand beside."""
 
 
+PLAIN = ("domain", "language", "project")
+"""Folders whose tests open nothing."""
+SHARES = 2
+"""Groups of the browser's tests, each with a site and a browser of its own: one alone would be the
+last to end, and more would start a site more often than they save."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first. What shares a site goes to one process, so that it starts once; so do
     the tests of a module, for what they share."""
     items.sort(key=_place)
+    pages = sorted({item.path.stem for item in items if item.path.parent.name == "browser"})
     for item in items:
-        folder = item.path.parent.name
-        if folder == "browser" or "site" in getattr(item, "fixturenames", ()):
+        folder, module = item.path.parent.name, item.path.stem
+        if folder == "browser":
+            share = pages.index(module) % SHARES
+            item.add_marker(pytest.mark.xdist_group(f"{folder}-{share}"))
+        elif "site" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group(folder))
         elif _place(item) == len(LONGEST):
-            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
+            item.add_marker(pytest.mark.xdist_group(f"{folder}/{module}"))
 
 
 def _place(item: pytest.Item) -> int:
     folder, module = item.path.parts[-2:]
     names = (name for name in (folder, f"{folder}/{module}") if name in LONGEST)
     return min(map(LONGEST.index, names), default=len(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test is looked at no more when garbage is collected."""
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test leaves open fails that test, and not another one in which it is collected."""
+    yield
+    if request.path.parent.name not in PLAIN:
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

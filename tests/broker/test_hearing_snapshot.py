@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from app.broker.answers import read_held, read_reports, short_pool
 from app.broker.connection import connect
-from app.broker.control import ask_each
+from app.broker.control import ask
 from app.broker.queues import UNACKED_LIMIT, find_queue_names, measure_queues
 from app.broker.results import fetch_results
 from app.broker.snapshot import WAITING_LIMIT, Plain, ask_workers, find_handed_out, find_waiting
@@ -122,7 +122,7 @@ async def test_without_workers_nobody_answers_and_nothing_waits(
     client: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transport = Transport.from_options(redis_url)
-    monkeypatch.setitem(ask_each.__kwdefaults__, "timeout", 10 * PATIENCE)
+    monkeypatch.setitem(ask.__kwdefaults__, "timeout", 10 * PATIENCE)
     async with asyncio.timeout(PATIENCE):
         assert await ask_workers(client, transport) == []
     assert await find_waiting(client, transport, ["celery"]) == []

@@ -87,3 +87,9 @@ def test_nothing_is_left_to_do() -> None:
     marks = re.compile(r"\b(TODO|FIXME|XXX)\b")
     sources = [path for path in tracked() if path.suffix == ".py" and path != Path(__file__)]
     assert not [path for path in sources if marks.search(path.read_text())]
+
+
+def test_tests_that_share_something_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("only `make test` has several processes")
+    assert request.node.nodeid.endswith("@project/test_repository")
