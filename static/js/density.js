@@ -5,7 +5,6 @@
   const button = document.querySelector("[data-density-toggle]");
   if (!button) return;
   const show = () => button.setAttribute("aria-pressed", String(root.dataset.density === "compact"));
-  button.hidden = false;
   button.addEventListener("click", () => {
     const density = root.dataset.density === "compact" ? "comfortable" : "compact";
     root.dataset.density = density;

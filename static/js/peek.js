@@ -54,6 +54,7 @@
     fresh.querySelector("[data-peek-close]").href = address(null);
     if (before) before.replaceWith(fresh);
     else document.body.append(fresh);
+    document.body.toggleAttribute("data-peeking", true);
     fresh.scrollTop = top;
     if (within) document.getElementById("peek-title").focus({ preventScroll: true });
     mark();
@@ -95,6 +96,7 @@
     const row = panel() && document.getElementById(panel().dataset.row);
     const within = panel()?.contains(document.activeElement) || document.activeElement === document.body;
     panel()?.remove();
+    document.body.toggleAttribute("data-peeking", false);
     mark();
     if (within) (opener?.isConnected ? opener : row && buttonOf(row))?.focus({ preventScroll: true });
     opener = null;

@@ -65,6 +65,6 @@
   });
   addEventListener("pageshow", show);
 
-  all.hidden = copy.hidden = bar.querySelector("[data-unselect]").hidden = false;
+  all.hidden = false;
   show();
 })();
