@@ -1,9 +1,10 @@
 """Queues as they were last measured, and how deep each was minute by minute."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from app.domain.queues import Queue
 from app.store.bulk import Insert
@@ -97,3 +98,36 @@ def depths(db: Database, name: str, since: float, until: float) -> list[tuple[in
     )
     with db.reading() as connection:
         return [(row.minute, row.waiting) for row in connection.execute(query)]
+
+
+def recent_depths(
+    db: Database, names: Sequence[str], since: float, until: float
+) -> dict[str, list[tuple[int, int]]]:
+    """The same of several queues at once, by name; for a short time of few of them."""
+    columns = queue_minutes.c
+    within = within_minutes(columns.minute, since, until)
+    query = (
+        select(columns.queue, columns.minute, columns.waiting)
+        .where(columns.queue.in_(names), *within)
+        .order_by(columns.minute)
+    )
+    found: dict[str, list[tuple[int, int]]] = {}
+    with db.reading() as connection:
+        for row in connection.execute(query):
+            found.setdefault(row.queue, []).append((row.minute, row.waiting))
+    return found
+
+
+def depths_by_step(
+    db: Database, name: str, since: float, until: float, step: int
+) -> dict[int, int]:
+    """The queue's greatest depth in each step of so many seconds, by its first second."""
+    minute = queue_minutes.c.minute
+    first = (minute - minute % step).label("first")
+    query = (
+        select(first, func.max(queue_minutes.c.waiting).label("waiting"))
+        .where(queue_minutes.c.queue == name, *within_minutes(minute, since, until))
+        .group_by(first)
+    )
+    with db.reading() as connection:
+        return {int(row.first): row.waiting for row in connection.execute(query)}

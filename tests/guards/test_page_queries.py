@@ -28,7 +28,7 @@ PAGES = {
     "/ui/tasks?ended=1h": 7,
     "/ui/tasks/t-00000001": 8,
     "/ui/workers": 5,
-    "/ui/queues": 0,
+    "/ui/queues": 5,
     "/ui/data-quality": 0,
     "/tasks": 1,
     "/tasks?state=SUCCESS&limit=200": 1,

@@ -81,7 +81,7 @@ def view_of(dashboard: Dashboard, page: str, pairs: list[tuple[str, str]]) -> Vi
         case "queues", False:
             return queues.QueuesView(dashboard)
         case "queues", True:
-            return queues.QueueView(dashboard, name)
+            return queues.QueueView(dashboard, name, pairs)
     raise NotFound(f"There is no live page {page[:100]!r}.")
 
 
