@@ -230,7 +230,7 @@
   });
 
   function show() {
-    for (const key of document.querySelectorAll(".keys kbd")) if (MAC && key.textContent === "Ctrl") key.textContent = "⌘";
+    for (const key of document.querySelectorAll(".shortcuts kbd")) if (MAC && key.textContent === "Ctrl") key.textContent = "⌘";
     for (const box of document.querySelectorAll("[data-keys-on]")) {
       box.checked = !isOff();
       box.closest("[hidden]")?.removeAttribute("hidden");
