@@ -27,6 +27,7 @@ PAGES = {
     "/ui/tasks": "/ui/tasks",
     "/ui/tasks/{task_id:path}": "/ui/tasks/{task}",
     "/ui/raw/{task_id:path}": "/ui/raw/{task}",
+    "/ui/selected": "/ui/selected?act=revoke&id={task}",
     "/ui/queues": "/ui/queues",
     "/ui/queues/{name:path}": "/ui/queues/celery",
     "/ui/workers": "/ui/workers",
@@ -39,7 +40,7 @@ PAGES = {
     "/ui/palette": "/ui/palette",
 }
 """Every page by its route, with an address."""
-NO_PAGES = {"/ui/suggest", "/ui/patterns"}
+NO_PAGES = {"/ui/suggest", "/ui/patterns", "/ui/peek/{task_id:path}"}
 """Answers to scripts, and the page of patterns, which is for who changes pages."""
 
 
@@ -134,7 +135,13 @@ def test_every_page_is_wholly_in_japanese(client: httpx.Client) -> None:
     ended(client, task)
     docs = {entry["doc"] for entry in client.get("/catalog").json()["tasks"]}
     untold = {}
-    for address in [*PAGES.values(), "/ui/tasks?q=stat:x", "/ui/tasks/nowhere", "/ui/nowhere"]:
+    for address in [
+        *PAGES.values(),
+        "/ui/tasks?q=stat:x",
+        "/ui/tasks?peek={task}",
+        "/ui/tasks/nowhere",
+        "/ui/nowhere",
+    ]:
         address = address.format(task=task)
         page = Reader(client.get(address, headers={**JAPANESE, "Accept": "text/html"}).text)
         assert page.language == "ja", address
