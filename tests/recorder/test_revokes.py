@@ -214,8 +214,8 @@ async def test_of_two_workers_both_know_also_when_one_was_replaced(scene: Scene)
 
 async def test_a_thousand_revokes_at_once_hold(scene: Scene) -> None:
     ids = [await scene.send(queue="elsewhere") for _ in range(1_000)]
-    for start in range(0, len(ids), 40):
-        await asyncio.gather(*(scene.revoke(one) for one in ids[start : start + 40]))
+    for start in range(0, len(ids), 10):
+        await asyncio.gather(*(scene.revoke(one) for one in ids[start : start + 10]))
     await scene.worker("w1", "-Q", "elsewhere,celery")
     await scene.runs_only()
     await scene.is_settled()

@@ -153,7 +153,7 @@ def test_what_minutes_had_before_is_carried_over(fresh: Callable[[], Database]) 
     db = fresh()
     minute = minute_of(NOON)
     with db.writing() as connection:
-        for table in ("rollups", "rollup_journal"):
+        for table in ("rollups", "rollup_journal", "markers", "saved_views"):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
         connection.execute(
