@@ -27,7 +27,8 @@
     document.documentElement.removeAttribute("data-stale");
     const word = document.querySelector("[data-live-word]");
     if (word) word.textContent = "Live";
-    for (const svg of document.querySelectorAll(".drawing svg, .track")) svg.style.visibility = "hidden";
+    for (const svg of document.querySelectorAll("main svg:not(.icon, .mark)"))
+      if (!svg.closest(".pattern")) svg.style.visibility = "hidden";
   },
 
   /* Makes a picture small, and tells how much of it differs from the one that is kept. */
