@@ -78,8 +78,8 @@ def written(tree: nodes.Node) -> Iterator[str]:
         if isinstance(node, nodes.Output):
             for each in node.nodes:
                 yield from said(each)
-        elif isinstance(node, nodes.Block) and node.name == "section":
-            continue  # a name, by which the top bar marks the page
+        elif isinstance(node, nodes.Block) and node.name in ("section", "body"):
+            continue  # a name, by which the top bar marks the page; attributes of the page
         elif isinstance(node, nodes.AssignBlock) and node.target.name == "attributes":
             continue
         elif isinstance(node, nodes.Stmt):
