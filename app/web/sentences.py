@@ -17,9 +17,9 @@ KEPT = 2_000
 _PLACE = re.compile(r"%\((\w+)\)s")
 
 
-def sentence(english: str) -> str:
-    """A sentence in the reader's language."""
-    tag = language()
+def sentence(said: str | Exception) -> str:
+    """A sentence, or that of an error, in the reader's language."""
+    tag, english = language(), str(said)
     return english if tag == ENGLISH else _translated(tag, english)
 
 

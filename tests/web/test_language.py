@@ -152,6 +152,28 @@ def test_every_page_is_wholly_in_japanese(client: httpx.Client) -> None:
     assert untold == {}
 
 
+def test_what_is_refused_is_said_in_japanese(client: httpx.Client) -> None:
+    task = submit(client, "/tasks/add", {"x": 1, "y": 1})
+    ended(client, task)
+    add = {"name": "worker.tasks.add", "arg.x": "", "arg.y": "a"}
+    many = {"act": "revoke"}
+    refused = [
+        client.post("/ui/submit", data=add, headers=JAPANESE),
+        client.post("/ui/submit", data={"name": "nobody"}, headers=JAPANESE),
+        client.post(f"/ui/tasks/{task}/revoke", headers=JAPANESE),
+        client.post(f"/ui/tasks/{task}/retry", data={"args": "{}"}, headers=JAPANESE),
+        client.post("/ui/selected", data=many, headers={**JAPANESE, "Accept": "text/html"}),
+    ]
+    pages = [Reader(answer.text) for answer in refused]
+    docs = {entry["doc"] for entry in client.get("/catalog").json()["tasks"]}
+    english = [text for page in pages for text in page.found if ENGLISH.search(text)]
+
+    assert [answer.status_code for answer in refused] == [422, 422, 409, 422, 422]
+    assert [page.language for page in pages] == ["ja"] * len(pages)
+    assert [text for text in english if text.strip() not in docs] == []
+    assert "必須です。" in pages[0].found
+
+
 def test_programs_are_answered_in_english(client: httpx.Client) -> None:
     japanese = {**JAPANESE, "Accept-Language": "ja"}
     problem = client.get("/tasks/nowhere", headers=japanese).json()
