@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
@@ -54,8 +55,12 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One site with one worker for all journeys that break nothing."""
-    folder = tmp_path_factory.mktemp("site")
+    """One site with one worker for all journeys that break nothing and crowd out nobody."""
+    yield from run_site(tmp_path_factory.mktemp("site"))
+
+
+def run_site(folder: Path) -> Iterator[Site]:
+    """A site with one worker."""
     redis = RedisServer(folder / "redis").start()
     worker = start_worker(redis.url, folder / "worker.log", name="w1", wait=False)
     site = Site(redis, folder).start()

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.access import BEYOND, DEAD, FOCUSED, MOVING, SAID, SHIFTS, violations
-from tests.browser.conftest import Visitor, submit, visit
+from tests.browser.conftest import Visitor, run_site, submit, visit
 from tests.http import web
 from tests.support import eventually
 from tests.web.conftest import Site
@@ -35,6 +35,12 @@ class Busy:
 
 def wait_for(site: Site, task_id: str, *states: str) -> None:
     eventually(lambda: web.get(f"{site.url}/tasks/{task_id}").json()["state"] in states, 60)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One of its own: so many tasks would change what others see of theirs."""
+    yield from run_site(tmp_path_factory.mktemp("accessible"))
 
 
 @pytest.fixture(scope="module")
