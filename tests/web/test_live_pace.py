@@ -14,7 +14,7 @@ from app.feed.tailed import Tailed
 from app.web.pages import live
 from app.web.pages.digest import Digest
 from app.web.pages.query import read_query
-from app.web.pages.tasks import TaskList
+from app.web.pages.tasklist import Reach, TaskList
 from app.web.streams import Stream
 from tests.support import eventually_async
 
@@ -114,7 +114,8 @@ async def test_a_page_does_not_wait_for_what_stands_around_it() -> None:
 
 def test_a_list_is_not_made_anew_for_tasks_that_it_does_not_show() -> None:
     dashboard = SimpleNamespace(shell=Around())
-    shown = TaskList(dashboard, read_query([], 1.0), ["mine"], newest=9, first=False)  # type: ignore[arg-type]
+    reach = Reach(newest=9, since=0, first=False)
+    shown = TaskList(dashboard, read_query([], 1.0), ["mine"], reach)  # type: ignore[arg-type]
     shown.show([])
 
     assert not shown.take(Digest([changed("other", 1)]))

@@ -12,7 +12,7 @@ from app.domain.tasks import Task, TaskState, Transition
 from app.feed.fleet import decode_queue, encode_queue
 from app.store.relatives import NONE
 from app.web.pages.assets import StaticAssets
-from app.web.pages.queues import measured
+from app.web.pages.queues import QueuesPage, measured
 from app.web.pages.render import Templates
 from app.web.pages.story import tell
 from app.web.pages.task_page import TaskPage, allowed
@@ -94,7 +94,7 @@ def test_a_row_says_why_its_task_was_lost(render: Templates) -> None:
 def test_a_queue_tells_what_dead_workers_hold(render: Templates) -> None:
     at = float(int(time.time()) + 600)
     queue = Queue(name="q", measured_at=time.time(), unacked=5, orphans=3, redelivery_at=at)
-    table = render("queues/_table.html", queues=[measured(queue)])
+    table = render("queues/_queues.html", page=QueuesPage((measured(queue),), more=0))
 
     assert "3 with dead workers, the first handed out again" in words(table)
     there = decode_queue(encode_queue(queue))
