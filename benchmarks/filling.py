@@ -110,7 +110,7 @@ def _begin(db: Database, ended_at: float) -> Numbers:
     known_workers, known_queues = believable.fleet(ended_at)
     began = int(ended_at) // MINUTE * MINUTE - believable.DAYS * 86_400
     depths = [
-        (minute, name, minute // MINUTE % (50 + place))
+        (minute, name, minute // MINUTE % (50 + place), float(minute // MINUTE % (70 + place)))
         for minute in range(began, int(ended_at), MINUTE)
         for place, name in enumerate(sorted(believable.QUEUES))
     ]

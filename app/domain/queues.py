@@ -29,6 +29,13 @@ class Queue:
     redelivery_at: float | None = None
 
     @property
+    def oldest_age(self) -> float | None:
+        """Seconds that the message which waits longest had waited when it was measured."""
+        if self.oldest_sent_at is None or not self.waiting:
+            return None
+        return max(0.0, self.measured_at - self.oldest_sent_at)
+
+    @property
     def waiting(self) -> int:
         """Messages that no worker has taken, of every priority."""
         return sum(depth for _, depth in self.depths)

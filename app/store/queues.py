@@ -1,7 +1,7 @@
 """Queues as they were last measured, and how deep each was minute by minute."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, func, select
@@ -22,11 +22,22 @@ _PUT = Insert(
 )
 _PUT_MINUTE = Insert(
     queue_minutes,
-    ("minute", "queue", "waiting"),
+    ("minute", "queue", "waiting", "oldest"),
     "ON CONFLICT (minute, queue) DO UPDATE SET"
-    " waiting = {greatest}(queue_minutes.waiting, excluded.waiting)",
+    " waiting = {greatest}(queue_minutes.waiting, excluded.waiting),"
+    # SQLite's greatest of something and NULL is NULL.
+    " oldest = {greatest}(coalesce(queue_minutes.oldest, excluded.oldest),"
+    " coalesce(excluded.oldest, queue_minutes.oldest))",
     key=("minute", "queue"),
 )
+
+
+class Depth(NamedTuple):
+    """Messages that waited at most, and the seconds that the oldest had waited at most; None: none
+    waited, or since when was not known."""
+
+    waiting: int
+    oldest: float | None
 
 
 class _Document(msgspec.Struct):
@@ -40,7 +51,7 @@ class _Document(msgspec.Struct):
 
 
 def put(connection: Connection, batch: list[Queue]) -> None:
-    """Writes queues as they are now, and their depth into the minute's greatest."""
+    """Writes queues as they are now, and their depth and age into the minute's greatest."""
     rows = []
     minutes = []
     for queue in batch:
@@ -55,7 +66,8 @@ def put(connection: Connection, batch: list[Queue]) -> None:
             queue.redelivery_at,
         )
         rows.append((name, queue.measured_at, msgspec.json.encode(document).decode()))
-        minutes.append((minute_of(queue.measured_at), name, queue.waiting))
+        minute = minute_of(queue.measured_at)
+        minutes.append((minute, name, queue.waiting, queue.oldest_age))
     _PUT.run(connection, rows)
     _PUT_MINUTE.run(connection, minutes)
 
@@ -120,14 +132,18 @@ def recent_depths(
 
 def depths_by_step(
     db: Database, name: str, since: float, until: float, step: int
-) -> dict[int, int]:
-    """The queue's greatest depth in each step of so many seconds, by its first second."""
+) -> dict[int, Depth]:
+    """How deep and how old the queue was in each step of so many seconds, by its first second."""
     minute = queue_minutes.c.minute
     first = (minute - minute % step).label("first")
     query = (
-        select(first, func.max(queue_minutes.c.waiting).label("waiting"))
+        select(
+            first,
+            func.max(queue_minutes.c.waiting).label("waiting"),
+            func.max(queue_minutes.c.oldest).label("oldest"),
+        )
         .where(queue_minutes.c.queue == name, *within_minutes(minute, since, until))
         .group_by(first)
     )
     with db.reading() as connection:
-        return {int(row.first): row.waiting for row in connection.execute(query)}
+        return {int(row.first): Depth(row.waiting, row.oldest) for row in connection.execute(query)}

@@ -143,8 +143,10 @@ queue_minutes = Table(
     Column("minute", BIG, primary_key=True, autoincrement=False),
     Column("queue", Text, primary_key=True),
     Column("waiting", BIG, nullable=False),
+    Column("oldest", Double),
 )
-"""The greatest depth of each queue in each minute."""
+"""The greatest depth of each queue in each minute, and the seconds that its oldest message had
+waited at most; NULL: nothing waited, or since when was not known."""
 
 rollups = Table(
     "rollups",

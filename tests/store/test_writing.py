@@ -182,6 +182,25 @@ def test_workers_and_queues_are_read_back_as_they_were(db: Database) -> None:
     assert queues.depths(db, "celery", 0, 120) == [(60, 4)]
 
 
+def test_the_age_of_the_oldest_message_is_kept_by_the_minute_where_it_is_known(
+    db: Database,
+) -> None:
+    one = Queue(name="celery", measured_at=61.0, depths=((0, 3),), oldest_sent_at=31.0)
+    for queue in (
+        replace(one, oldest_sent_at=None),
+        one,
+        replace(one, measured_at=70.0, oldest_sent_at=55.0),
+        replace(one, measured_at=80.0, oldest_sent_at=None),
+        replace(one, measured_at=130.0, depths=((0, 0),), oldest_sent_at=None),
+        replace(one, measured_at=190.0, oldest_sent_at=10.0),
+    ):
+        commit(db, Batch(queues=[queue]))
+
+    by_minute = queues.depths_by_step(db, "celery", 0, 240, 60)
+    assert by_minute == {60: (3, 30.0), 120: (0, None), 180: (3, 180.0)}
+    assert queues.depths_by_step(db, "celery", 0, 240, 240) == {0: (3, 180.0)}
+
+
 def test_an_announcement_stays_until_it_is_announced(db: Database) -> None:
     commit(db, Batch(announcement=Announcement(b"one", "1-0", "1-4")))
     commit(db, Batch(announcement=Announcement(b"two", "2-0", "2-0")))

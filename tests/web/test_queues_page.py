@@ -11,6 +11,7 @@ from app.domain.tasks import TaskState
 from app.store.figures import Ended
 from app.store.rollups import Tally, TallyKey, minute_of
 from app.store.writer import Batch
+from app.web.pages.formats import duration
 from app.web.pages.trends import Minutes, Trend, spark_of, trend_of
 from tests.web.test_workers_page import served, worker
 
@@ -93,7 +94,8 @@ async def test_a_queue_that_nobody_reads_says_so_and_what_to_do(
     redis_url: str, tmp_path: Path
 ) -> None:
     now = time.time()
-    alone = replace(queue(12, consumers=()), name="forgotten", measured_at=now)
+    known = {"oldest_id": "m1", "oldest_sent_at": now - 90}
+    alone = replace(queue(12, consumers=(), **known), name="forgotten", measured_at=now)
     tally = Tally(count=25)
     key = TallyKey(minute_of(now - 60), "app.mail", TaskState.SUCCESS, "mail")
     batch = Batch(
@@ -112,6 +114,8 @@ async def test_a_queue_that_nobody_reads_says_so_and_what_to_do(
     assert "Nobody reads this queue." in page
     assert "celery -A your_app worker -Q forgotten" in page
     assert 'id="plot-depth"' in page
+    assert "oldest now</span> <b" in page
+    assert f">{duration(90.0)}</b>" in page
     assert "Nobody reads this queue." not in read
     assert "/ui/tasks?queue=mail&amp;ended=5m" in read
     assert "5 a minute" in read

@@ -6,13 +6,14 @@ from itertools import pairwise
 
 from app.domain.queues import Queue
 from app.store.figures import Ended
+from app.store.queues import Depth
 from app.web.language import gettext as _
 from app.web.pages import scales
 from app.web.pages.chart import Layer, Plot
 from app.web.pages.concerns import address_of
 from app.web.pages.ended import EndedPart, Key, Titled
-from app.web.pages.formats import UNKNOWN, amount
-from app.web.pages.scales import WHOLE
+from app.web.pages.formats import UNKNOWN, amount, duration
+from app.web.pages.scales import WHOLE, Scale
 
 WINDOW = 300.0
 """Seconds of which rates are told: long enough that a burst is not taken for a trend."""
@@ -26,7 +27,7 @@ LONGEST_DRAIN = 86_400.0
 """Seconds until it is empty beyond which nobody can say: a day has its own ups and downs."""
 SPARK = 60
 """Minutes of the small drawing in the list."""
-PLOTS = ("depth", "count", "wait", "run")
+PLOTS = ("depth", "age", "count", "rate", "wait", "run")
 """What the page of a queue draws, in this order."""
 
 Minutes = Sequence[tuple[int, int]]
@@ -92,28 +93,52 @@ def spark_of(minutes: Minutes, now: float) -> str:
     return _line([None if depth is None else WHOLE * (1 - depth / high) for depth in points])
 
 
-def with_depth(part: EndedPart, depths: Mapping[int, int], queue: Queue, fresh: bool) -> EndedPart:
-    """The charts of a queue with how deep it was, beside what ended of it."""
+def with_depth(
+    part: EndedPart, depths: Mapping[int, Depth], queue: Queue, fresh: bool
+) -> EndedPart:
+    """The charts of a queue with how deep and how old it was, beside what ended of it."""
     chart = part.chart
-    values = [depths.get(step.at) for step in chart.steps]
-    scale = scales.of_counts(max((value for value in values if value is not None), default=0))
+    found = [depths.get(step.at) for step in chart.steps]
+    deep = [None if each is None else each.waiting for each in found]
+    old = [None if each is None else each.oldest for each in found]
+    known = [seconds for seconds in old if seconds is not None]
+    plots = {plot.key: plot for plot in chart.plots}
+    counted = scales.of_counts(max((each for each in deep if each is not None), default=0))
+    plots["depth"] = _plot("depth", deep, counted)
+    aged = scales.of_durations(min(known, default=0.001), max(known, default=1.0))
+    plots["age"] = _plot("age", old, aged)
+    told = [
+        (UNKNOWN if depth is None else f"{depth:,}", duration(seconds))
+        for depth, seconds in zip(deep, old, strict=True)
+    ]
+    data = ";".join(map(_inserted, chart.data.split(";"), told))
+    drawn = replace(chart, plots=tuple(plots[name] for name in PLOTS), data=data)
+    return replace(part, chart=drawn, titles={**part.titles, **_titles(part, queue, fresh)})
+
+
+def _plot(key: str, values: Sequence[float | None], scale: Scale) -> Plot:
     heights = [None if value is None else scale.y(value) for value in values]
     layers = Layer("between", _area(heights)), Layer("line p50", _line(heights))
-    plots = {plot.key: plot for plot in (*chart.plots, Plot("depth", scale.ticks, layers))}
-    cell = len(chart.steps[0].cells()) if chart.steps else 0
-    told = [UNKNOWN if value is None else f"{value:,}" for value in values]
-    data = ";".join(map(_inserted, chart.data.split(";"), told))
-    waiting = amount(queue.waiting) if fresh else UNKNOWN
+    return Plot(key, scale.ticks, layers)
+
+
+def _titles(part: EndedPart, queue: Queue, fresh: bool) -> dict[str, Titled]:
+    steps, query = part.chart.steps, part.titles["count"].query
+    cell = len(steps[0].cells()) if steps else 0
     address = address_of(queue=queue.name, state="PENDING")
-    key = Key("line p50", _("waiting now"), waiting, address, cell)
-    titled = Titled(_("Waiting, at the most"), part.titles["count"].query, (key,))
-    drawn = replace(chart, plots=tuple(plots[name] for name in PLOTS), data=data)
-    return replace(part, chart=drawn, titles={**part.titles, "depth": titled})
+    waiting = amount(queue.waiting) if fresh else UNKNOWN
+    oldest = duration(queue.oldest_age) if fresh else UNKNOWN
+    deep = Key("line p50", _("waiting now"), waiting, address, cell)
+    old = Key("line p50", _("oldest now"), oldest, address, cell + 1)
+    return {
+        "depth": Titled(_("Waiting, at the most"), query, (deep,)),
+        "age": Titled(_("Age of the oldest, at the most"), query, (old,)),
+    }
 
 
-def _inserted(step: str, told: str) -> str:
+def _inserted(step: str, told: Sequence[str]) -> str:
     *cells, note = step.split("|")
-    return "|".join([*cells, told, note])
+    return "|".join([*cells, *told, note])
 
 
 def _runs(heights: Sequence[float | None]) -> Iterator[list[tuple[float, float]]]:
