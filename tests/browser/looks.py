@@ -35,7 +35,6 @@ STYLE = f"""
 :root {{ --sans: "{FONTS[0]}", sans-serif; --mono: "{FONTS[1]}", monospace; }}
 *, ::before, ::after {{ animation: none !important; caret-color: transparent !important; }}
 .sections .badge, .toasts:empty {{ display: none !important; }}
-td.flow > * {{ visibility: hidden; }} /* a rate is told from the second minute on */
 """
 CHANGING = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "1acdb165-0000-4000-8000-1"),

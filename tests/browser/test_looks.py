@@ -42,6 +42,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, list
     worker = start_worker(redis.url, folder / "worker.log", name="w1")
     eventually(site.ready)
     eventually(lambda: web.get(site.url + "/catalog").text.count("worker.tasks.") >= 3)
+    eventually(lambda: web.get(site.url + "/queues/celery").json().get("consumers"))
     ids = []
     for path, body in (
         ("/tasks/add", {"x": 20, "y": 22}),

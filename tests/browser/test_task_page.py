@@ -17,7 +17,7 @@ BIG = 12345678901234567890
 
 
 def known(site: Site, task: str, state: str) -> None:
-    eventually(lambda: web.get(f"{site.url}/tasks/{task}").json()["state"] == state)
+    eventually(lambda: web.get(f"{site.url}/tasks/{task}").json().get("state") == state)
 
 
 def copies(page: Page, text: str) -> None:
