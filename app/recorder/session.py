@@ -172,8 +172,8 @@ class Session:
         began, cause = await self._unheard_since(), "started"
         while True:
             subscription = await self._subscribe()
-            self._reconciler.heal(await self._close_window(began, cause))
             try:
+                self._reconciler.heal(await self._close_window(began, cause))
                 await receive(subscription, self._backlog, self._producers)
             except BrokerUnavailable as error:
                 log.warning("not heard any more", reason=str(error))
