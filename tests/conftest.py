@@ -4,11 +4,18 @@ import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
 from tests.postgres import PostgresServer
 from tests.support import Process, RedisServer, start_worker
+
+# How long an example takes tells of the machine.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 LONGEST = (
     "browser",

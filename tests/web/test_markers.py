@@ -14,6 +14,7 @@ from app.store.database import Database
 from app.store.markers import Marker
 from app.web.pages.marks import DRAWN, marks_of, said
 from app.web.pages.scales import Span
+from tests.support import eventually
 from tests.web.conftest import Site, unique
 
 DEPLOYED = {"title": "Deployed the shop", "version": "v1.2", "url": "https://example.com/r?a=1&b=2"}
@@ -31,10 +32,15 @@ def test_a_marker_is_kept_told_drawn_and_taken_away(client: httpx.Client, site: 
     since = print_time(before - 1)
     assert marker in client.get("/markers", params={"since": since}).json()["markers"]
     assert marker not in client.get("/markers", params={"until": since}).json()["markers"]
-    page = client.get("/?range=24h").text
+
+    def charts(path: str) -> str:
+        # What was read a moment ago is shown once more.
+        return eventually(lambda: title in (page := client.get(path).text) and page)
+
+    page = charts("/?range=24h")
     assert page.count(f"<title>v1.2: {title}</title><line") == 4, "a line on each chart"
     assert re.search(rf'href="https://example.com/r\?a=1&amp;b=2"[^>]*>v1.2: {title}<', page)
-    assert f"v1.2: {title}" in client.get("/ui/figures?range=24h").text
+    assert f"v1.2: {title}" in charts("/ui/figures?range=24h")
 
     assert client.delete(f"/markers/{marker['id']}").status_code == 204
     assert client.delete(f"/markers/{marker['id']}").status_code == 404
