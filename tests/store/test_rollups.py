@@ -155,6 +155,7 @@ def test_what_minutes_had_before_is_carried_over(fresh: Callable[[], Database]) 
     with db.writing() as connection:
         for table in ("rollups", "rollup_journal", "markers", "saved_views"):
             connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("ALTER TABLE queue_minutes DROP COLUMN oldest"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
         connection.execute(
             text(
