@@ -43,7 +43,9 @@ def test_the_time_of_a_task_grows_and_tells_its_exact_moments(visitor: Visitor, 
     visitor.state("SUCCESS")
 
     page.locator(".stretch.run").focus()
-    expect(page.locator("[data-readout]")).to_contain_text(re.compile(r"Running on .*: 5\.\d+ s"))
+    expect(page.locator("[data-readout]")).to_contain_text(
+        re.compile(r"Running on .*: (4\.9|5\.)\d* s")
+    )
     expect(page.locator("#steps tbody tr")).not_to_have_count(0)
 
 

@@ -28,7 +28,7 @@ def test_several_tasks_are_run_again_once_with_an_outcome_for_each(client: httpx
     done = client.post("/ui/selected", data=given)
     new = re.findall(r'href="/ui/tasks/([\w-]+)">The new task', done.text)
     assert "2 tasks run again" in done.text
-    assert [client.get(f"/tasks/{one}").json()["retry_of"] for one in new] == some
+    eventually(lambda: [client.get(f"/tasks/{one}").json()["retry_of"] for one in new] == some)
     again = client.post("/ui/selected", data=given)
     assert re.findall(r'href="/ui/tasks/([\w-]+)">The new task', again.text) == new
 
