@@ -43,10 +43,11 @@ class Customers:
     def act(self) -> None:
         """Somebody buys, uploads, leaves, or nothing but the clock moves on."""
         random.choices((self._buy, self._tell, self._upload, self._leave), (6, 3, 2, 1))[0]()
-        for what, due in self._due.items():
-            if time.monotonic() >= due:
+        rare = {"report": self._report, "import": self._import, "campaign": self._campaign}
+        for what, act in rare.items():
+            if time.monotonic() >= self._due[what]:
                 self._due[what] = time.monotonic() + RARELY[what]
-                getattr(self, "_" + what)()
+                act()
 
     def _buy(self) -> None:
         order, who = next(self._orders), random.choice(FIRST)
